@@ -1,0 +1,71 @@
+"""A folder-per-class image data set, decoded once and kept in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+#: Photos are kept at this short side: enough for a 224 px crop, 6,500 of them in 1.6 GB.
+CACHED_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One labelled file; ``target`` is the index of its class in the network's output."""
+
+    path: Path
+    target: int
+
+
+def class_ids(data: Path) -> list[str]:
+    """The folder names of ``data/train`` in output order: as numbers if all are numeric."""
+    names = [entry.name for entry in (data / "train").iterdir() if entry.is_dir()]
+    if not names:
+        raise SystemExit(f"{data}/train has no class folders")
+    return sorted(names, key=int) if all(map(str.isdecimal, names)) else sorted(names)
+
+
+def list_photos(data: Path, split: str, ids: list[str]) -> list[Photo]:
+    """The photos of one split, in a fixed order."""
+    return [
+        Photo(path, target)
+        for target, class_id in enumerate(ids)
+        for path in sorted((data / split / class_id).glob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    ]
+
+
+def spread(photos: list[Photo]) -> list[Photo]:
+    """``photos`` reordered so that every prefix is balanced over the classes."""
+    by_class: dict[int, list[Photo]] = {}
+    for photo in photos:
+        by_class.setdefault(photo.target, []).append(photo)
+    rounds = zip_longest(*by_class.values())
+    return [photo for turn in rounds for photo in turn if photo is not None]
+
+
+def without_duplicates(photos: list[Photo], held_out: list[Photo]) -> list[Photo]:
+    """``photos`` less those whose bytes also occur in ``held_out`` (the set has such a pair)."""
+    seen = {_digest(photo) for photo in held_out}
+    return [photo for photo in photos if _digest(photo) not in seen]
+
+
+def _digest(photo: Photo) -> bytes:
+    return hashlib.sha256(photo.path.read_bytes()).digest()
+
+
+def decode(path: Path) -> np.ndarray:
+    """uint8 ``[H, W, 3]`` RGB whose short side is at most ``CACHED_SIDE``."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    scale = CACHED_SIDE / min(image.size)
+    if scale < 1:
+        size = (round(image.width * scale), round(image.height * scale))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)

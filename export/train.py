@@ -1,0 +1,307 @@
+"""Train a Keras image classifier from a folder-per-class data set.
+
+    python export/train.py DATA --out run --save model/flowers.keras
+        [--teacher teacher.npz] [--phases 160x12,192x10,224x2] [--backbone efficientnet-lite0]
+
+``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``. The run folder gets a
+checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
+Validation photos are only ever looked at: nothing is chosen by them, and the weights
+that are saved are the averaged weights (EMA) of the last step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import fire
+import keras
+import numpy as np
+from augment import mix, random_view
+from dataset import class_ids, decode, list_photos, without_duplicates
+from efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
+from PIL import Image
+from teacher import soft_targets
+
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels import crop_and_resize
+
+CROP_FRACTION, KERNEL = 0.875, "bilinear"
+LABEL_SMOOTHING = 0.1
+EMA_MOMENTUM = 0.998
+#: Share of the batches whose photos are blended with each other.
+MIX_RATE = 0.5
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the network should say of each photo: ``[N, classes]`` and ``[N, D]`` or none."""
+
+    probabilities: np.ndarray
+    embedding: np.ndarray | None
+
+    def batch(self, index: np.ndarray) -> tuple[np.ndarray, ...]:
+        parts = (self.probabilities, self.embedding)
+        return tuple(part[index] for part in parts if part is not None)
+
+
+class Views(keras.utils.PyDataset):  # type: ignore[misc]
+    """Shuffled batches of random views; a fresh order and fresh views every epoch."""
+
+    def __init__(
+        self, photos: list[np.ndarray], targets: Targets, size: int, batch: int, seed: int
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self._photos, self._targets = photos, targets
+        self._size, self._batch, self._seed = size, batch, seed
+        self._epoch = 0
+        self.on_epoch_begin()
+
+    def __len__(self) -> int:
+        return len(self._photos) // self._batch
+
+    def on_epoch_begin(self) -> None:
+        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(
+            len(self._photos)
+        )
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        rng = np.random.default_rng((self._seed, self._epoch, step))
+        index = self._order[step * self._batch : (step + 1) * self._batch]
+        views = np.stack([random_view(self._photos[i], self._size, rng) for i in index])
+        targets = self._targets.batch(index)
+        if rng.random() < MIX_RATE:
+            views, *targets = mix(views, *targets, rng=rng)
+        return views, tuple(targets)
+
+
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch: the model with its optimiser, the history, and the curves."""
+
+    def __init__(self, folder: Path, history: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._folder, self._history = folder, history
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        row = {key: round(float(value), 5) for key, value in (logs or {}).items()}
+        seconds = round(time.perf_counter() - self._started, 1)
+        self._history.append({"epoch": epoch + 1, "seconds": seconds, **row})
+        # The model first: a kill in between only repeats an epoch.
+        temporary = self._folder / "writing.keras"
+        self.model.save(temporary)
+        os.replace(temporary, self._folder / "checkpoint.keras")
+        _write_json(self._folder / "metrics.json", {"history": self._history})
+        plot_curves(self._history, self._folder / "curves.png")
+
+
+def train(
+    data: str,
+    *,
+    out: str = "run",
+    save: str = "model/flowers.keras",
+    teacher: str = "",
+    backbone: str = "efficientnet-lite0",
+    phases: str = "160x12,192x10,224x2",
+    frozen_through: str = "block2",
+    batch: int = 32,
+    learning_rate: float = 6e-4,
+    weight_decay: float = 0.02,
+    teacher_weight: float = 0.5,
+    embedding_weight: float = 2.0,
+    seed: int = 1,
+) -> None:
+    """Fine-tune ``backbone`` on ``data`` and save the Keras model to ``save``.
+
+    ``phases`` is a list of SIZExEPOCHS: small images first, since they cost least.
+    ``frozen_through`` names the last block that keeps its ImageNet weights.
+    """
+    keras.utils.set_random_seed(seed)
+    folder, root = Path(out), Path(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = class_ids(root)
+    valid = list_photos(root, "valid", ids)
+    photos = without_duplicates(list_photos(root, "train", ids), valid)
+    _say(f"{len(ids)} classes, {len(photos)} photos to train on, {len(valid)} to validate")
+    truth = np.array([photo.target for photo in photos])
+    names = [str(photo.path.relative_to(root)) for photo in photos]
+    probabilities = smooth_one_hot(truth, len(ids))
+    embedding = None
+    if teacher:
+        soft, embedding = soft_targets(teacher, names, truth)
+        probabilities = (1 - teacher_weight) * probabilities + teacher_weight * soft
+    targets = Targets(probabilities.astype(np.float32), embedding)
+    pixels = [decode(photo.path) for photo in photos]
+    image_size = VARIANTS[backbone].image_size
+    valid_data = _validation(valid, image_size, len(ids), targets)
+
+    history: list[dict[str, Any]] = []
+    checkpoint = folder / "checkpoint.keras"
+    plan = [tuple(map(int, phase.split("x"))) for phase in phases.split(",")]
+    steps = len(pixels) // batch
+    if checkpoint.exists():
+        model = keras.models.load_model(checkpoint)
+        history = json.loads((folder / "metrics.json").read_text())["history"]
+        _say(f"resuming after epoch {len(history)}")
+    else:
+        model = _with_targets(_pretrained(backbone, len(ids)), targets)
+        warm_up = Views(pixels, targets, plan[0][0], batch, seed + 1)
+        _freeze(model, through="")
+        _compile(model, keras.optimizers.AdamW(2e-3, weight_decay=weight_decay), embedding_weight)
+        model.fit(warm_up, epochs=1, verbose=_verbosity())
+        _freeze(model, through=frozen_through)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            learning_rate / 50,
+            decay_steps=steps * sum(epochs for _, epochs in plan) - steps,
+            warmup_target=learning_rate,
+            warmup_steps=steps,
+            alpha=0.2,  # of the initial rate: 0.4 % of the peak
+        )
+        optimizer = keras.optimizers.AdamW(
+            schedule,
+            weight_decay=weight_decay,
+            global_clipnorm=1.0,
+            use_ema=True,
+            ema_momentum=EMA_MOMENTUM,
+        )
+        _compile(model, optimizer, embedding_weight)
+
+    first = 0
+    for size, epochs in plan:
+        last = first + epochs
+        if len(history) < last:
+            start = max(first, len(history))
+            model.fit(
+                Views(pixels, targets, size, batch, seed + 100 + start),
+                initial_epoch=start,
+                epochs=last,
+                validation_data=valid_data,
+                validation_batch_size=batch,
+                verbose=_verbosity(),
+                callbacks=[keras.callbacks.SwapEMAWeights(), Checkpoint(folder, history)],
+            )
+        first = last
+    save_classifier(model, backbone, len(ids), image_size, Path(save))
+    _say(f"saved {save}")
+
+
+def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
+    """float32 ``[N, classes]``: ``LABEL_SMOOTHING`` of each row is spread over all classes."""
+    one_hot = np.eye(classes, dtype=np.float32)[truth]
+    return one_hot * (1 - LABEL_SMOOTHING) + np.float32(LABEL_SMOOTHING / classes)
+
+
+def save_classifier(
+    model: keras.Model, backbone: str, classes: int, image_size: int, path: Path
+) -> None:
+    """The classifier alone, at a fixed input size, without the training heads."""
+    classifier = build(backbone, classes, image_size)
+    classifier.set_weights(model.get_layer(backbone).get_weights())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    classifier.save(path)
+
+
+def _pretrained(backbone: str, classes: int) -> keras.Model:
+    model = build(backbone, classes)
+    load_imagenet(model, source_weights(backbone))
+    return model
+
+
+def _with_targets(classifier: keras.Model, targets: Targets) -> keras.Model:
+    """The classifier with a projection onto the teacher's embedding, if there is one.
+
+    Batch normalisation runs on its ImageNet statistics throughout (``training=False``):
+    its scale and shift still learn, an epoch costs half the time, and what is trained is
+    exactly what is exported.
+    """
+    outputs = classifier(classifier.input, training=False)
+    heads = [keras.layers.Identity(name="label")(outputs["probabilities"])]
+    if targets.embedding is not None:
+        width = targets.embedding.shape[1]
+        heads.append(keras.layers.Dense(width, name="embedding")(outputs["features"]))
+    return keras.Model(classifier.input, heads)
+
+
+def _freeze(model: keras.Model, through: str) -> None:
+    """Freeze the backbone up to the last layer of block ``through``; all but the head if empty."""
+    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    head = {"logits"}
+    names = [layer.name for layer in backbone.layers]
+    last = max(i for i, name in enumerate(names) if name.startswith(f"{through}_")) if through else 0
+    for index, layer in enumerate(backbone.layers):
+        layer.trainable = layer.name in head if not through else index > last
+
+
+def _compile(model: keras.Model, optimizer: keras.Optimizer, embedding_weight: float) -> None:
+    losses = [keras.losses.CategoricalCrossentropy(), keras.losses.CosineSimilarity()]
+    weights = [1.0, embedding_weight]
+    count = len(model.outputs)
+    model.compile(
+        optimizer,
+        loss=losses[:count],
+        loss_weights=weights[:count],
+        metrics=[["accuracy"], []][:count],
+    )
+
+
+def _validation(photos: list[Any], size: int, classes: int, targets: Targets) -> tuple[Any, Any]:
+    """Validation pixels exactly as inference sees them, from file to crop."""
+    preprocess = Preprocess(size, CROP_FRACTION, KERNEL)
+    images = []
+    for photo in photos:
+        with Image.open(photo.path) as image:
+            images.append(np.asarray(crop_and_resize(image.convert("RGB"), preprocess)))
+    one_hot = np.eye(classes, dtype=np.float32)[[photo.target for photo in photos]]
+    if targets.embedding is None:
+        return np.stack(images), (one_hot,)
+    unknown = np.zeros((len(photos), targets.embedding.shape[1]), np.float32)
+    return np.stack(images), (one_hot, unknown)
+
+
+def plot_curves(history: list[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy by epoch, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    epochs = [row["epoch"] for row in history]
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
+        for name in [name for name in history[-1] if name.endswith(key)]:
+            axis.plot(epochs, [row[name] for row in history], label=name)
+        axis.set(xlabel="epoch", title=key)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def _verbosity() -> int:
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    fire.Fire(train)

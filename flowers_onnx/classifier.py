@@ -1,0 +1,131 @@
+"""The one place where photos become predictions; every door of the program calls it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from flowers_onnx.cpus import allowed_cpus
+from flowers_onnx.errors import ImageError, ModelError, UsageError
+from flowers_onnx.metadata import LANGUAGES, ModelInfo, find_model, read_info
+from flowers_onnx.photos import Photo, PhotoReader, Source
+from flowers_onnx.pixels import MAX_PIXELS, Decoded
+from flowers_onnx.results import Candidate, Failure, Prediction, Result
+from flowers_onnx.runtime import Session
+
+
+class Classifier:
+    """A model, loaded once, that names the flower in photos. Safe to share between threads.
+
+    ``model`` is an ONNX file made by ``export/convert.py`` (default: the environment's
+    ``FLOWERS_ONNX_MODEL``, else the model that ships). ``threads`` is the number of threads
+    to use (default: the CPUs that affinity and the container's quota allow). ``max_pixels``
+    is the most that is decoded for one image.
+
+    Raises ``ModelError`` if the model can't be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.threads = allowed_cpus() if threads is None else threads
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, not {threads}")
+        self.info: ModelInfo = read_info(find_model(model))
+        self._reader = PhotoReader(self.info.preprocess, max_pixels)
+        self._session = Session(self.info.path, self.threads)
+        if self._session.classes not in (None, len(self.info.labels)):
+            raise ModelError(
+                f"{self.info.path} has {self._session.classes} outputs "
+                f"for {len(self.info.labels)} labels"
+            )
+
+    def classify(self, source: Source, *, top_k: int = 5, lang: str = "en") -> Prediction:
+        """Name the flower in one photo.
+
+        ``source`` is a path, a file's bytes, a binary file object, a Pillow image, or RGB
+        pixels as a uint8 array ``[H, W, 3]``; ``top_k`` is the number of candidates to
+        give, at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``. Raises
+        ``ImageError`` if the photo can't be read, ``UsageError`` if an argument makes no
+        sense.
+        """
+        _check(top_k, lang)
+        photo = self._reader.read(source)
+        if photo.decoded is None:
+            raise _error_of(photo)
+        return self._predict(photo, photo.decoded, top_k, lang)
+
+    def classify_many(
+        self, sources: Iterable[Source], *, top_k: int = 5, lang: str = "en"
+    ) -> Iterator[Result]:
+        """Name the flowers in many photos: one result a source, in order.
+
+        A photo that can't be read gives a ``Failure`` and costs the others nothing.
+        Photos are decoded in the background while the network runs; only a few are ever
+        held in memory, and ``sources`` may be endless.
+        """
+        _check(top_k, lang)
+        return self._classify_many(sources, top_k, lang)
+
+    def _classify_many(self, sources: Iterable[Source], top_k: int, lang: str) -> Iterator[Result]:
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="flowers-decode")
+        waiting: deque[Future[Photo]] = deque()
+        try:
+            for source in sources:
+                waiting.append(pool.submit(self._reader.read, source))
+                if len(waiting) > 2 * self.threads:
+                    yield self._result(waiting.popleft().result(), top_k, lang)
+            while waiting:
+                yield self._result(waiting.popleft().result(), top_k, lang)
+        finally:
+            # Also when the consumer stops early: what hasn't begun is never decoded.
+            pool.shutdown(cancel_futures=True)
+
+    def _result(self, photo: Photo, top_k: int, lang: str) -> Result:
+        if photo.decoded is not None:
+            return self._predict(photo, photo.decoded, top_k, lang)
+        error = _error_of(photo)
+        return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+
+    def _predict(self, photo: Photo, decoded: Decoded, top_k: int, lang: str) -> Prediction:
+        probabilities = self._session.probabilities(decoded.pixels)
+        labels = self.info.labels
+        best = _best(probabilities, top_k)
+        return Prediction(
+            top=tuple(
+                Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
+                for i in best
+            ),
+            scientific_name=labels[best[0]].scientific_name,
+            path=photo.path,
+            sha256=photo.sha256,
+            width=decoded.width,
+            height=decoded.height,
+            model=self.info.id,
+        )
+
+
+def _check(top_k: int, lang: str) -> None:
+    if top_k < 1:
+        raise UsageError(f"top_k must be at least 1, not {top_k}")
+    if lang not in LANGUAGES:
+        raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {lang!r}")
+
+
+def _error_of(photo: Photo) -> ImageError:
+    return photo.error or ImageError("read_error", "can't be read")
+
+
+def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:
+    """The indices of the ``count`` highest values, best first; ties in label order."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [int(index) for index in order]

@@ -1,0 +1,102 @@
+"""``flowers``: the command line's entry, its fast paths and its exit codes.
+
+0    every input was classified (or the reader of our output has seen enough)
+1    some inputs failed; the others were printed
+2    wrong usage; nothing was done
+3    the model can't be loaded
+4    the results can't be written
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from flowers_onnx import __version__
+from flowers_onnx.errors import FlowersError, OutputError
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Pillow warns of harmless flaws in photos; what matters arrives as an error.
+    warnings.filterwarnings("ignore", module="PIL")
+    _use_utf8()
+    try:
+        return _dispatch(words)
+    except FlowersError as error:
+        say(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        return _reader_left()
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+
+
+def say(text: str) -> None:
+    """One line of talk on stderr; whether anyone listens doesn't matter."""
+    with contextlib.suppress(OSError):
+        print(f"flowers: {text}", file=sys.stderr)
+
+
+def _dispatch(words: list[str]) -> int:
+    if words == ["--version"]:
+        return _print_version()
+    from flowers_onnx.arguments import parse
+
+    request = parse(words)
+    if request.help is not None:
+        print(request.help)
+        _flush()
+        return 0
+    from flowers_onnx.fire_adapter import run
+
+    code = run(request.argv)
+    _flush()
+    return code
+
+
+def _print_version() -> int:
+    from flowers_onnx.metadata import find_model, read_info
+
+    print(f"flowers {__version__} (model {read_info(find_model()).id})")
+    _flush()
+    return 0
+
+
+def _use_utf8() -> None:
+    """The same bytes on every system: UTF-8, and no carriage returns on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_stdout()
+        raise OutputError(f"can't write to standard output: {error.strerror}") from error
+
+
+def _reader_left() -> int:
+    """The reader has closed the pipe (``flowers ... | head``): stop, and say nothing."""
+    _discard_stdout()
+    return 0
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from flushing once more at exit, and complaining."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

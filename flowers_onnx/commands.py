@@ -1,0 +1,160 @@
+"""The commands: each checks its arguments and returns a job; the job does the work.
+
+Their docstrings are the help texts that users see.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from flowers_onnx.errors import UsageError
+
+FORMATS = ("text", "json", "jsonl", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that is ready to start and gives the exit code.
+
+    Not callable itself: Fire would call it before the arguments are known to be valid.
+    """
+
+    work: Callable[[], int]
+
+
+def classify(
+    *paths: str,
+    top_k: str | None = None,
+    format: str = "text",
+    lang: str = "en",
+    output: str | None = None,
+    model: str | None = None,
+    threads: str | None = None,
+    max_pixels: str | None = None,
+) -> Job:
+    """Name the flower in each photo.
+
+    Usage:
+      flowers classify PATH... [--FLAG VALUE ...]
+
+    PATH is a file, a folder (searched recursively; images are told by content), a glob
+    pattern, or - for the bytes of an image on standard input. Results come in the order
+    of the input, one a photo; a photo that can't be read costs the others nothing.
+
+    Flags:
+      --top_k N          candidates a photo (5; text shows only the best unless it is given)
+      --format F         text, json, jsonl or csv (text)
+      --lang L           names in en, es or la: English, Spanish, Latin (en)
+      --output FILE      write the results to FILE, all at once when done (standard output)
+      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
+                         model that ships)
+      --threads N        threads to use (the CPUs that this process is allowed)
+      --max_pixels N     most pixels decoded for one image (32000000)
+
+    Put -- before names that begin with a dash.
+    """
+    if not paths:
+        raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
+    if paths.count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+    candidates = None if top_k is None else _count("top_k", top_k)
+    chosen_format = _choice("format", format, FORMATS)
+    chosen_lang = _choice("lang", lang, ("en", "es", "la"))
+    limits = {} if max_pixels is None else {"max_pixels": _count("max_pixels", max_pixels)}
+    thread_count = None if threads is None else _count("threads", threads)
+
+    def work() -> int:
+        from flowers_onnx.classifier import Classifier
+        from flowers_onnx.sources import expand
+        from flowers_onnx.writers import open_output, result_writer
+
+        classifier = Classifier(model, threads=thread_count, **limits)
+        with open_output(output) as stream:
+            writer = result_writer(chosen_format, stream, show=candidates or 1)
+            sources = expand(paths, sys.stdin.buffer)
+            results = classifier.classify_many(sources, top_k=candidates or 5, lang=chosen_lang)
+            return 1 if writer.write_all(results) else 0
+
+    return Job(work)
+
+
+def labels(*, format: str = "text", lang: str = "en", model: str | None = None) -> Job:
+    """List the classes that the model knows.
+
+    Usage:
+      flowers labels [--FLAG VALUE ...]
+
+    Flags:
+      --format F         text, json, jsonl or csv (text)
+      --lang L           names in en, es or la: English, Spanish, Latin (en)
+      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
+                         model that ships)
+    """
+    chosen_format = _choice("format", format, FORMATS)
+    chosen_lang = _choice("lang", lang, ("en", "es", "la"))
+
+    def work() -> int:
+        from flowers_onnx.metadata import find_model, read_info
+        from flowers_onnx.writers import open_output, write_table
+
+        rows = [
+            {
+                "class_id": label.class_id,
+                "label": label.name(chosen_lang),
+                "scientific_name": label.scientific_name,
+            }
+            for label in read_info(find_model(model)).labels
+        ]
+        with open_output(None) as stream:
+            write_table(chosen_format, rows, stream)
+        return 0
+
+    return Job(work)
+
+
+def info(*, format: str = "text", model: str | None = None, threads: str | None = None) -> Job:
+    """Show the model, its metadata, the environment and the threads in use.
+
+    Usage:
+      flowers info [--FLAG VALUE ...]
+
+    Flags:
+      --format F         text or json (text)
+      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
+                         model that ships)
+      --threads N        threads to use (the CPUs that this process is allowed)
+    """
+    chosen_format = _choice("format", format, ("text", "json"))
+    thread_count = None if threads is None else _count("threads", threads)
+
+    def work() -> int:
+        from flowers_onnx.report import describe
+        from flowers_onnx.writers import open_output, write_facts
+
+        with open_output(None) as stream:
+            write_facts(chosen_format, describe(model, thread_count), stream)
+        return 0
+
+    return Job(work)
+
+
+COMMANDS: dict[str, Callable[..., Job]] = {
+    "classify": classify,
+    "labels": labels,
+    "info": info,
+}
+
+
+def _count(flag: str, text: str) -> int:
+    """A flag's value as a positive integer."""
+    if not (text.isascii() and text.isdigit() and int(text[:12]) > 0 and len(text) <= 12):
+        raise UsageError(f"--{flag} needs a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _choice(flag: str, text: str, choices: Iterable[str]) -> str:
+    if text not in choices:
+        raise UsageError(f"--{flag} must be one of {', '.join(choices)}, not {text!r}")
+    return text

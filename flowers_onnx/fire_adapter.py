@@ -1,0 +1,35 @@
+"""Python Fire as a router that runs nothing until every argument has been accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fire
+from fire import decorators
+
+from flowers_onnx.arguments import MARK
+from flowers_onnx.commands import COMMANDS, Job
+from flowers_onnx.errors import UsageError
+
+
+def run(argv: tuple[str, ...]) -> int:
+    """Let Fire turn ``argv`` (from ``arguments.parse``) into a job, and run that."""
+    # Fire would guess types: a file named 1e5 would become a float, None would be None.
+    plain = decorators.SetParseFn(_unmarked)
+    commands = {name: plain(command) for name, command in COMMANDS.items()}
+    codes: list[int] = []
+
+    def execute(result: Any) -> None:
+        # Called once all arguments are consumed: the only moment when it is safe to start.
+        if not isinstance(result, Job):
+            raise UsageError("say what to do (see flowers --help)")
+        codes.append(result.work())
+
+    # Only the last `--` is Fire's: ours takes that place from any that a user could give,
+    # and moves Fire's separator away from the `-` that means standard input.
+    fire.Fire(commands, [*argv, "--", f"--separator={MARK}{MARK}"], "flowers", execute)
+    return codes[0]
+
+
+def _unmarked(word: str) -> str:
+    return word.removeprefix(MARK)

@@ -1,0 +1,115 @@
+"""Reading: from whatever the caller has to pixels, with errors as values."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from flowers_onnx.errors import ImageError, UsageError, from_os_error
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels import Decoded, Pixels, decode, prepare
+from flowers_onnx.sources import Stream, Unreadable
+
+#: What can be classified: a path, a file's bytes, a binary file object, a Pillow image,
+#: or RGB pixels as a uint8 array ``[H, W, 3]``.
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Pixels | Stream | Unreadable
+
+#: Most bytes read from a pipe or another source of unknown size, which is kept in memory.
+MAX_STREAM_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A source that has been read: its pixels, or the error that stands in their place."""
+
+    path: str | None = None
+    sha256: str | None = None
+    decoded: Decoded | None = None
+    error: ImageError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoReader:
+    """Reads photos for one network. Safe to share between threads."""
+
+    preprocess: Preprocess
+    max_pixels: int
+
+    def read(self, source: Source) -> Photo:
+        """Read and decode one source.
+
+        What is wrong with the photo comes back as ``Photo.error``; only a source of a type
+        that is no photo at all raises, ``UsageError``.
+        """
+        match source:
+            case Unreadable(path, error):
+                return Photo(display_path(path), error=error)
+            case Stream(path, stream):
+                return self._read_stream(stream, display_path(path))
+            case str() | os.PathLike():
+                return self._read_path(os.fspath(source))
+            case bytes():
+                return self._decode(Photo(), io.BytesIO(source))
+            case Image.Image():
+                return self._prepare(source)
+            case np.ndarray():
+                return self._prepare(_image_of(source))
+            case _ if hasattr(source, "read"):
+                return self._read_stream(source, None)
+        raise UsageError(f"can't classify a {type(source).__name__}")
+
+    def _read_path(self, path: str) -> Photo:
+        photo = Photo(display_path(path))
+        try:
+            with open(path, "rb") as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    return self._decode(photo, file)
+                return self._read_stream(file, photo.path)
+        except OSError as error:
+            return replace(photo, error=from_os_error(error))
+        except ValueError:  # a null byte in the name
+            return replace(photo, error=ImageError("not_found", "no such file or folder"))
+
+    def _read_stream(self, stream: BinaryIO, path: str | None) -> Photo:
+        """Read a stream to its end, in memory, if it is no larger than a photo can be."""
+        try:
+            data = stream.read(MAX_STREAM_BYTES + 1)
+        except OSError as error:
+            return Photo(path, error=from_os_error(error))
+        if len(data) > MAX_STREAM_BYTES:
+            limit = f"more than {MAX_STREAM_BYTES >> 20} MiB from a stream"
+            return Photo(path, error=ImageError("too_large", limit))
+        return self._decode(Photo(path), io.BytesIO(data))
+
+    def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO) -> Photo:
+        photo = replace(photo, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+        file.seek(0)
+        try:
+            return replace(photo, decoded=decode(file, self.preprocess, self.max_pixels))
+        except ImageError as error:
+            return replace(photo, error=error)
+
+    def _prepare(self, image: Image.Image) -> Photo:
+        try:
+            return Photo(decoded=prepare(image, self.preprocess, self.max_pixels))
+        except ImageError as error:
+            return Photo(error=error)
+
+
+def display_path(path: str) -> str:
+    r"""``path`` as valid Unicode: bytes that are not UTF-8 become ``\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _image_of(pixels: Pixels) -> Image.Image:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        shape = list(pixels.shape)
+        raise UsageError(f"an array must be uint8 [H, W, 3], not {pixels.dtype} {shape}")
+    return Image.fromarray(pixels)

@@ -1,0 +1,119 @@
+"""What a classification gives, and its form as a record.
+
+The record is the one shape in which results leave this program, whatever the door:
+``docs/result-record.md`` describes it and gives its JSON Schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: Version of the record: a minor step adds fields, a major step changes or removes some.
+RECORD_SCHEMA = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One class that the photo may show.
+
+    ``confidence`` is the network's probability, 0 to 1; ``class_id`` is the data set's
+    own id (1 to 102 for the model that ships), not the position in the output.
+    """
+
+    label: str
+    class_id: int | str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one photo; ``top`` holds the best candidates, best first.
+
+    ``width`` and ``height`` are in pixels, as displayed (EXIF orientation applied).
+    ``sha256`` is of the bytes as given, in hexadecimal; it and ``path`` are ``None`` where
+    the photo came as decoded pixels.
+    """
+
+    top: tuple[Candidate, ...]
+    scientific_name: str | None
+    path: str | None
+    sha256: str | None
+    width: int
+    height: int
+    model: str
+
+    @property
+    def label(self) -> str:
+        """The name of the best candidate, in the language that was asked for."""
+        return self.top[0].label
+
+    @property
+    def class_id(self) -> int | str:
+        """The id of the best candidate."""
+        return self.top[0].class_id
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the best candidate, 0 to 1."""
+        return self.top[0].confidence
+
+    @property
+    def ok(self) -> bool:
+        """True: the photo was classified."""
+        return True
+
+    def to_record(self) -> dict[str, Any]:
+        """The result record, ready for ``json.dumps``."""
+        return {
+            "schema": RECORD_SCHEMA,
+            "path": self.path,
+            "status": "ok",
+            "label": self.label,
+            "class_id": self.class_id,
+            "scientific_name": self.scientific_name,
+            "confidence": self.confidence,
+            "top": [asdict(candidate) for candidate in self.top],
+            "sha256": self.sha256,
+            "width": self.width,
+            "height": self.height,
+            "model": self.model,
+            "error": None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One input that has no prediction, and why; ``sha256`` if its bytes could be read."""
+
+    code: str
+    message: str
+    path: str | None
+    sha256: str | None
+    model: str
+
+    @property
+    def ok(self) -> bool:
+        """False: there is no prediction."""
+        return False
+
+    def to_record(self) -> dict[str, Any]:
+        """The result record, ready for ``json.dumps``."""
+        return {
+            "schema": RECORD_SCHEMA,
+            "path": self.path,
+            "status": "error",
+            "label": None,
+            "class_id": None,
+            "scientific_name": None,
+            "confidence": None,
+            "top": [],
+            "sha256": self.sha256,
+            "width": None,
+            "height": None,
+            "model": self.model,
+            "error": {"code": self.code, "message": self.message},
+        }
+
+
+Result = Prediction | Failure

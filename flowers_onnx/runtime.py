@@ -1,0 +1,53 @@
+"""onnxruntime, set up to be a quiet guest on a small machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from flowers_onnx.errors import ModelError
+from flowers_onnx.pixels import Pixels
+
+_ERRORS_ONLY = 3
+INPUT, OUTPUT = "image", "probabilities"
+
+
+class Session:
+    """One loaded network; ``run`` may be called from several threads at once."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning halves the speed as soon as another process wants the core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # One photo at a time has nothing to gain from an arena that keeps its peak.
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session: Any = ort.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no common base
+            raise ModelError(f"onnxruntime can't load {path}: {_first_line(error)}") from error
+        inputs = {item.name for item in self._session.get_inputs()}
+        outputs = {item.name: item.shape for item in self._session.get_outputs()}
+        if inputs != {INPUT} or OUTPUT not in outputs:
+            raise ModelError(f"{path} needs the input {INPUT!r} and the output {OUTPUT!r}")
+        #: Width of the output, where the file says it.
+        classes = outputs[OUTPUT][-1]
+        self.classes: int | None = classes if isinstance(classes, int) else None
+
+    def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``."""
+        (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+        result: npt.NDArray[np.float32] = output[0]
+        return result
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,245 @@
+"""Results as text, JSON, JSON Lines or CSV, to a stream or, atomically, to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TextIO
+
+from flowers_onnx.errors import OutputError
+from flowers_onnx.results import Failure, Prediction, Result
+
+CSV_COLUMNS = (
+    "schema",
+    "path",
+    "status",
+    "label",
+    "class_id",
+    "scientific_name",
+    "confidence",
+    "top",
+    "sha256",
+    "width",
+    "height",
+    "model",
+    "error_code",
+    "error_message",
+)
+
+
+class ResultWriter(Protocol):
+    """Writes results as they come."""
+
+    def write_all(self, results: Iterable[Result]) -> int:
+        """Write all ``results``; returns how many of them are failures."""
+
+
+@contextlib.contextmanager
+def open_output(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears whole when the block ends without an error.
+
+    Raises ``OutputError`` at once if the file can't be made, before any work is done.
+    """
+    try:
+        if path is None:
+            if sys.stdout is None:
+                raise OutputError("standard output is closed")
+            yield sys.stdout
+        elif _is_special(path):
+            with open(path, "w", encoding="utf-8", newline="\n") as stream:
+                yield stream
+        else:
+            with _atomic(os.path.realpath(path)) as stream:
+                yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        target = path or "standard output"
+        raise OutputError(f"can't write to {target}: {error.strerror}") from error
+
+
+def _is_special(path: str) -> bool:
+    """A pipe or a device, such as /dev/stdout, which can't be replaced by a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextlib.contextmanager
+def _atomic(path: str) -> Iterator[TextIO]:
+    if os.path.isdir(path):
+        raise OutputError(f"can't write to {path}: it is a folder")
+    folder, name = os.path.split(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        # mkstemp makes private files; give it the permissions of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:
+    """The writer of one of ``text``, ``json``, ``jsonl`` and ``csv``.
+
+    ``show`` is the number of candidates that the text format prints; the others print all.
+    """
+    match format:
+        case "text":
+            return TextWriter(stream, show)
+        case "json":
+            return JsonWriter(stream)
+        case "jsonl":
+            return JsonLinesWriter(stream)
+        case "csv":
+            return CsvWriter(stream)
+    raise ValueError(f"unknown format {format!r}")
+
+
+class TextWriter:
+    """One line a photo, for people; failures go to stderr."""
+
+    def __init__(self, stream: TextIO, show: int) -> None:
+        self._stream, self._show = stream, show
+
+    def write_all(self, results: Iterable[Result]) -> int:
+        total = failures = 0
+        for result in results:
+            total += 1
+            if isinstance(result, Failure):
+                failures += 1
+                self._stream.flush()  # keeps the order where both go to one terminal
+                print(
+                    f"{_printable(result.path)}: {result.message} ({result.code})", file=sys.stderr
+                )
+            else:
+                self._write(result)
+        if failures and total > 1:
+            print(f"flowers: {failures} of {total} inputs failed", file=sys.stderr)
+        return failures
+
+    def _write(self, result: Prediction) -> None:
+        name = result.label
+        if result.scientific_name and result.scientific_name != name:
+            name = f"{name} ({result.scientific_name})"
+        line = f"{_printable(result.path)}  {name}  {_percent(result.confidence)}\n"
+        others = [
+            f"    {candidate.label}  {_percent(candidate.confidence)}\n"
+            for candidate in result.top[1 : self._show]
+        ]
+        self._stream.write("".join([line, *others]))
+
+
+class JsonLinesWriter:
+    """One record a line, flushed as it comes so that a reader can follow."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write_all(self, results: Iterable[Result]) -> int:
+        failures = 0
+        for result in results:
+            failures += not result.ok
+            self._stream.write(_json(result.to_record()) + "\n")
+            self._stream.flush()
+        return failures
+
+
+class JsonWriter:
+    """One JSON list, written as it grows; valid even when the run is interrupted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write_all(self, results: Iterable[Result]) -> int:
+        failures, before = 0, "[\n"
+        try:
+            for result in results:
+                failures += not result.ok
+                self._stream.write(before + _json(result.to_record()))
+                before = ",\n"
+        finally:
+            self._stream.write("[]\n" if before == "[\n" else "\n]\n")
+        return failures
+
+
+class CsvWriter:
+    """One flat row a photo; ``top`` is the JSON of the candidates."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+
+    def write_all(self, results: Iterable[Result]) -> int:
+        failures = 0
+        self._writer.writeheader()
+        for result in results:
+            failures += not result.ok
+            row = result.to_record()
+            error = row.pop("error") or {}
+            row |= {"top": _json(row["top"]), "error_code": error.get("code")}
+            self._writer.writerow(row | {"error_message": error.get("message")})
+        return failures
+
+
+def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None:
+    """Rows that share their keys: aligned text, a JSON list, JSON Lines or CSV."""
+    match format:
+        case "json":
+            stream.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        case "jsonl":
+            stream.writelines(_json(row) + "\n" for row in rows)
+        case "csv":
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        case _:
+            cells = [[str(value or "") for value in row.values()] for row in rows]
+            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            for line in cells:
+                padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+                stream.write("  ".join(padded).rstrip() + "\n")
+
+
+def write_facts(format: str, facts: dict[str, Any], stream: TextIO) -> None:
+    """Nested facts as JSON, or as indented ``key: value`` lines."""
+    if format == "json":
+        stream.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        return
+    stream.writelines(line + "\n" for line in _fact_lines(facts, ""))
+
+
+def _fact_lines(facts: dict[str, Any], indent: str) -> Iterator[str]:
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _fact_lines(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {value}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
+def _percent(confidence: float) -> str:
+    return f"{confidence * 100:.1f} %"
+
+
+def _printable(path: str | None) -> str:
+    """A name on one line: control characters can't move the terminal's cursor."""
+    text = path or "-"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
