@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from flowers_onnx.photos import Photo, PhotoReader, Source
 from flowers_onnx.pixels import MAX_PIXELS, Decoded
 from flowers_onnx.results import Candidate, Failure, Prediction, Result
 from flowers_onnx.runtime import Session
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class Classifier:
@@ -77,10 +81,17 @@ class Classifier:
         return self._classify_many(sources, top_k, lang)
 
     def _classify_many(self, sources: Iterable[Source], top_k: int, lang: str) -> Iterator[Result]:
+        remaining = iter(sources)
+        first = list(islice(remaining, 2))
+        if len(first) == 1:  # a single photo has nothing to overlap with: spare the threads
+            yield self._result(self._reader.read(first[0]), top_k, lang)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="flowers-decode")
         waiting: deque[Future[Photo]] = deque()
         try:
-            for source in sources:
+            for source in chain(first, remaining):
                 waiting.append(pool.submit(self._reader.read, source))
                 if len(waiting) > 2 * self.threads:
                     yield self._result(waiting.popleft().result(), top_k, lang)

@@ -56,6 +56,7 @@ def _dispatch(words: list[str]) -> int:
         print(request.help)
         _flush()
         return 0
+    _silence_libraries()
     from flowers_onnx.fire_adapter import run
 
     code = run(request.argv)
@@ -78,6 +79,17 @@ def _use_utf8() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
+def _silence_libraries() -> None:
+    """Keep stderr to ourselves: libtiff prints its complaints straight to file descriptor 2.
+
+    What it complains of arrives as an exception too, and is reported as the photo's error.
+    """
+    if sys.stderr is None:
+        return
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    _discard(2)
+
+
 def _flush() -> None:
     try:
         if sys.stdout is not None:
@@ -85,18 +97,18 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _discard_stdout()
+        _discard(sys.stdout.fileno())  # else the interpreter tries again at exit
         raise OutputError(f"can't write to standard output: {error.strerror}") from error
 
 
 def _reader_left() -> int:
     """The reader has closed the pipe (``flowers ... | head``): stop, and say nothing."""
-    _discard_stdout()
+    _discard(sys.stdout.fileno())  # else the interpreter writes again at exit, and complains
     return 0
 
 
-def _discard_stdout() -> None:
-    """Keep the interpreter from flushing once more at exit, and complaining."""
+def _discard(descriptor: int) -> None:
+    """Let whatever is still written to ``descriptor`` vanish."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from types import ModuleType
 from typing import Any
-
-import fire
-from fire import decorators
 
 from flowers_onnx.arguments import MARK
 from flowers_onnx.commands import COMMANDS, Job
 from flowers_onnx.errors import UsageError
 
 
+def _import_fire() -> Any:
+    """Python Fire without asyncio, which is most of its import time.
+
+    Fire uses one function of it, to see whether a command is a coroutine; none is.
+    """
+    if "asyncio" in sys.modules or "fire" in sys.modules:
+        import fire
+
+        return fire
+    stand_in = ModuleType("asyncio")
+    stand_in.iscoroutinefunction = inspect.iscoroutinefunction  # type: ignore[attr-defined]
+    sys.modules["asyncio"] = stand_in
+    try:
+        import fire
+    finally:
+        del sys.modules["asyncio"]
+    return fire
+
+
 def run(argv: tuple[str, ...]) -> int:
     """Let Fire turn ``argv`` (from ``arguments.parse``) into a job, and run that."""
+    fire = _import_fire()
     # Fire would guess types: a file named 1e5 would become a float, None would be None.
-    plain = decorators.SetParseFn(_unmarked)
+    plain = fire.decorators.SetParseFn(_unmarked)
     commands = {name: plain(command) for name, command in COMMANDS.items()}
     codes: list[int] = []
 

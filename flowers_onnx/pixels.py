@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from flowers_onnx.errors import ImageError
 from flowers_onnx.formats import HEADER_SIZE, READABLE, sniff
@@ -63,31 +63,37 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
     ``file`` is seekable and read from its start.
     """
     with _open(file) as image:
-        return prepare(image, preprocess, max_pixels)
+        size = image.size
+        # Enough for the cropped square at twice the input size; only JPEG can do it.
+        needed = math.ceil(_HEADROOM * preprocess.size / preprocess.crop_fraction)
+        image.draft(None, (needed, needed))
+        return _prepare(image, size, preprocess, max_pixels)
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Crop and resize a Pillow image, which may not be loaded yet; raises ``ImageError``."""
-    width, height = image.size
+    """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
+    return _prepare(image, image.size, preprocess, max_pixels)
+
+
+def _prepare(
+    image: Image.Image, size: tuple[int, int], preprocess: Preprocess, max_pixels: int
+) -> Decoded:
+    """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
+    width, height = size
     if not width or not height:
         raise ImageError("corrupt", "the image has no pixels")
-    orientation = _orientation(image)
-    # Enough for the cropped square at twice the input size; only JPEG can do it.
-    needed = math.ceil(_HEADROOM * preprocess.size / preprocess.crop_fraction)
-    image.draft(None, (needed, needed))
     # A progressive JPEG holds all its coefficients in memory, reduced or not.
-    count = width * height if "progressive" in image.info else image.width * image.height
+    decoded = size if "progressive" in image.info else image.size
+    count = decoded[0] * decoded[1]
     if count > max_pixels:
         raise ImageError(
             "too_large",
             f"{width} x {height} pixels; at most {max_pixels / 1e6:g} million are decoded",
         )
-    if count > _LARGE:
-        with _one_large_at_a_time:
-            square = _square(image, preprocess)
-    else:
+    with _one_large_at_a_time if count > _LARGE else nullcontext():
         square = _square(image, preprocess)
     # The crop is centred, so turning the small square equals turning the large image.
+    orientation = _orientation(image)
     if orientation in _ORIENTATIONS:
         square = square.transpose(_ORIENTATIONS[orientation])
     if orientation in _SIDEWAYS:
@@ -118,14 +124,10 @@ def _open(file: BinaryIO) -> Image.Image:
         raise ImageError("unsupported", f"{name} images are not supported; convert it to JPEG")
     try:
         import_module(f"PIL.{READABLE[name]}")
-        with warnings.catch_warnings():
-            # Pillow's own size warning; `prepare` sets the limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file, formats=[name])
-    except Image.DecompressionBombError as error:
-        raise ImageError("too_large", "too many pixels to decode safely") from error
-    except UnidentifiedImageError as error:
-        raise ImageError("corrupt", f"a {name} file whose header can't be read") from error
+        # Not `Image.open`, which loads five plugins for any format, and warns of large
+        # images by a filter that threads share; `prepare` sets the limit.
+        make, _ = Image.OPEN[name]
+        return make(file, "")
     except Exception as error:
         raise _decoding_error(error) from error
 
@@ -143,7 +145,7 @@ def _decoding_error(error: Exception) -> ImageError:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
         return ImageError("too_large", "not enough memory to decode it")
-    if "truncated" in text or isinstance(error, EOFError):
+    if "truncated" in text.lower() or isinstance(error, EOFError):
         return ImageError("truncated", "the file ends before the image does")
     return ImageError("corrupt", f"can't be decoded: {text[:200]}")
 
@@ -159,7 +161,7 @@ def _reduced(image: Image.Image, preprocess: Preprocess) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode as RGB: alpha over white, high bit depths scaled to 8 bits."""
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bits(image)

@@ -8,7 +8,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TextIO
 
@@ -77,6 +76,8 @@ def _is_special(path: str) -> bool:
 def _atomic(path: str) -> Iterator[TextIO]:
     if os.path.isdir(path):
         raise OutputError(f"can't write to {path}: it is a folder")
+    import tempfile  # pulls in much that no other output needs
+
     folder, name = os.path.split(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     try:

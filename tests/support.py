@@ -1,0 +1,15 @@
+"""Names that tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "docs" / "sample" / "flower.jpg"
+#: The command that pip installed beside this interpreter.
+FLOWERS = Path(sys.executable).parent / "flowers"
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]

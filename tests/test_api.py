@@ -1,0 +1,159 @@
+"""The Python API: what is public, what it accepts, what it promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import io
+import itertools
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import flowers_onnx
+from flowers_onnx import (
+    Classifier,
+    Failure,
+    FlowersError,
+    ImageError,
+    ModelError,
+    Prediction,
+    UsageError,
+)
+
+
+def test_public_names_are_the_exported_ones() -> None:
+    assert sorted(flowers_onnx.__all__) == flowers_onnx.__all__ == dir(flowers_onnx)
+    for name in flowers_onnx.__all__:
+        assert getattr(flowers_onnx, name) is not None
+    with pytest.raises(AttributeError):
+        flowers_onnx.nothing  # noqa: B018
+
+
+def test_importing_the_package_is_free() -> None:
+    heavy = "{'numpy', 'PIL', 'onnxruntime', 'fire', 'asyncio'}"
+    program = f"import sys, flowers_onnx.cli; print({heavy} & sys.modules.keys() or 'none')"
+    done = subprocess.run([sys.executable, "-c", program], stdout=-1, check=True)
+    assert done.stdout == b"none\n"
+
+
+def test_all_kinds_of_source_agree(classifier: Classifier, sample: Path) -> None:
+    data = sample.read_bytes()
+    with Image.open(sample) as image:
+        pixels = np.asarray(image)
+        expected = classifier.classify(sample)
+        for source in (str(sample), data, io.BytesIO(data), image, pixels):
+            prediction = classifier.classify(source)
+            assert [c.class_id for c in prediction.top] == [c.class_id for c in expected.top]
+            assert prediction.confidence == pytest.approx(expected.confidence, abs=0.01)
+            assert (prediction.width, prediction.height) == image.size
+    assert expected.sha256 == hashlib.sha256(data).hexdigest()
+    assert expected.path == str(sample)
+
+
+def test_a_prediction_is_frozen_and_ordered(classifier: Classifier, sample: Path) -> None:
+    prediction = classifier.classify(sample, top_k=102)
+    confidences = [candidate.confidence for candidate in prediction.top]
+    assert len(confidences) == 102
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1, abs=1e-3)
+    assert prediction.confidence == confidences[0]
+    assert prediction.model == classifier.info.id
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        prediction.width = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("missing.jpg", "not_found"),
+        ("null\0byte.jpg", "not_found"),
+        (".", "not_a_file"),
+        (b"", "is_empty"),
+        (b"text", "not_an_image"),
+        (io.BytesIO(b"%PDF-1.7 and so on"), "unsupported"),
+    ],
+)
+def test_image_errors(classifier: Classifier, source: str | bytes, code: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        classifier.classify(source)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "source", [None, 5, np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), "u1")]
+)
+def test_things_that_are_no_photos(classifier: Classifier, source: object) -> None:
+    with pytest.raises(UsageError):
+        classifier.classify(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"top_k": 0}, {"lang": "fr"}])
+def test_options_that_make_no_sense(
+    classifier: Classifier, sample: Path, options: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError):
+        classifier.classify(sample, **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        classifier.classify_many([sample], **options)  # type: ignore[arg-type]
+
+
+def test_models_and_threads_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        Classifier(tmp_path / "missing.onnx")
+    with pytest.raises(UsageError):
+        Classifier(threads=0)
+
+
+def test_many_keeps_order_and_goes_on_after_failures(classifier: Classifier, sample: Path) -> None:
+    results = list(classifier.classify_many([sample, b"", "missing.jpg", sample]))
+    assert [result.ok for result in results] == [True, False, False, True]
+    assert isinstance(results[0], Prediction)
+    assert isinstance(results[2], Failure)
+    assert (results[2].path, results[2].code) == ("missing.jpg", "not_found")
+    assert results[0] == results[3]
+
+
+def test_many_is_lazy_and_bounded(sample: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal taken
+        for taken in itertools.count(1):
+            yield sample
+
+    results = Classifier(threads=2).classify_many(endless())
+    for _ in range(3):
+        next(results)
+    assert taken < 12
+    results.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("flowers-decode")]
+
+
+def test_one_classifier_serves_many_threads(classifier: Classifier, sample: Path) -> None:
+    found: list[Prediction] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(classifier.classify(sample))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+
+
+def test_errors_form_one_tree() -> None:
+    errors = importlib.import_module("flowers_onnx.errors")
+    classes = [
+        c for c in vars(errors).values() if isinstance(c, type) and c.__module__ == errors.__name__
+    ]
+    assert all(issubclass(c, FlowersError) for c in classes)
+    assert {c.__name__ for c in classes} <= set(flowers_onnx.__all__)

@@ -1,0 +1,264 @@
+"""The installed ``flowers`` command as people and other programs use it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support import FLOWERS, Run
+
+import flowers_onnx
+
+
+def records(output: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_text_is_for_people(flowers: Run, sample: Path) -> None:
+    done = flowers("classify", sample)
+    assert done.returncode == 0
+    assert done.stderr == b""
+    line = done.stdout.decode()
+    assert line.count("\n") == 1
+    assert line.startswith(f"{sample}  ")
+    assert line.endswith(" %\n")
+
+
+def test_text_shows_more_candidates_when_asked(flowers: Run, sample: Path) -> None:
+    lines = flowers("classify", sample, "--top_k", "3").stdout.decode().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
+def test_all_formats_tell_the_same(flowers: Run, sample: Path) -> None:
+    outputs = {
+        name: flowers("classify", sample, f"--format={name}").stdout
+        for name in ("json", "jsonl", "csv")
+    }
+    (record,) = json.loads(outputs["json"])
+    assert records(outputs["jsonl"]) == [record]
+    (row,) = csv.DictReader(io.StringIO(outputs["csv"].decode()))
+    assert json.loads(row["top"]) == record["top"]
+    for key in ("path", "label", "sha256", "model", "scientific_name"):
+        assert row[key] == (record[key] or "")
+    assert float(row["confidence"]) == record["confidence"]
+
+
+@pytest.mark.parametrize(("lang", "key"), [("la", "scientific_name"), ("en", None), ("es", None)])
+def test_languages(flowers: Run, sample: Path, lang: str, key: str | None) -> None:
+    (record,) = records(flowers("classify", sample, "--lang", lang, "--format", "jsonl").stdout)
+    names = flowers("labels", "--lang", lang, "--format", "jsonl").stdout
+    named = {row["class_id"]: row["label"] for row in records(names)}
+    assert record["label"] == named[record["class_id"]]
+    if key:
+        assert record["label"] == record[key]
+
+
+def test_one_broken_file_among_a_hundred(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(100):
+        data = sample.read_bytes()
+        (folder / f"{index:03d}.jpg").write_bytes(data[:2000] if index == 41 else data)
+    done = flowers("classify", folder, "--format", "jsonl")
+    assert done.returncode == 1
+    results = records(done.stdout)
+    assert [r["path"] for r in results] == [str(folder / f"{i:03d}.jpg") for i in range(100)]
+    failed = [index for index, record in enumerate(results) if record["status"] == "error"]
+    assert failed == [41]
+    assert results[41]["error"] == {
+        "code": "truncated",
+        "message": "the file ends before the image does",
+    }
+
+
+def test_text_reports_failures_on_stderr(flowers: Run, sample: Path) -> None:
+    done = flowers("classify", "missing.jpg", sample)
+    assert done.returncode == 1
+    assert done.stdout.count(b"\n") == 1
+    assert done.stderr.decode().splitlines() == [
+        "missing.jpg: no such file or folder (not_found)",
+        "flowers: 1 of 2 inputs failed",
+    ]
+
+
+def test_standard_input(flowers: Run, sample: Path) -> None:
+    done = flowers("classify", "-", "--format", "jsonl", stdin=sample.read_bytes())
+    by_path = flowers("classify", sample, "--format", "jsonl")
+    (piped,), (named,) = records(done.stdout), records(by_path.stdout)
+    assert piped.pop("path") == "-"
+    assert named.pop("path") == str(sample)
+    assert piped == named
+
+
+def test_empty_standard_input(flowers: Run) -> None:
+    done = flowers("classify", "-")
+    assert done.returncode == 1
+    assert done.stderr == b"-: the file is empty (is_empty)\n"
+
+
+def test_folders_are_walked_in_order_by_content(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    data = sample.read_bytes()
+    for name in ("b/2.jpg", "b/1.data", "a.jpg", "c/d/e.jpg", ".hidden.jpg", ".git/x.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "photos" / "notes.txt").write_text("no photo")
+    (tmp_path / "photos" / "loop").symlink_to(tmp_path / "photos")
+    done = flowers("classify", "photos", "--format", "jsonl", cwd=tmp_path)
+    assert done.returncode == 0
+    paths = [record["path"] for record in records(done.stdout)]
+    assert paths == [f"photos/{name}" for name in ("a.jpg", "b/1.data", "b/2.jpg", "c/d/e.jpg")]
+
+
+def test_glob_patterns(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.jpg", "3.png"):
+        (tmp_path / name).write_bytes(sample.read_bytes())
+    done = flowers("classify", "*.jpg", "nothing*", "--format", "jsonl")
+    assert done.returncode == 1
+    found = [(record["path"], record["status"]) for record in records(done.stdout)]
+    assert found == [("1.jpg", "ok"), ("2.jpg", "ok"), ("nothing*", "error")]
+
+
+def test_a_folder_without_images(flowers: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = flowers("classify", "empty")
+    assert done.returncode == 1
+    assert done.stderr == b"empty: no images in this folder (no_images)\n"
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_an_unreadable_file(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").touch(mode=0o000)
+    # Root reads everything unless it gives up that privilege.
+    as_anyone = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    done = subprocess.run(
+        [*(as_anyone if os.geteuid() == 0 else []), FLOWERS, "classify", "x.jpg", sample],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count(b"\n") == 1
+    assert done.stderr.startswith(b"x.jpg: permission denied (permission_denied)\n")
+
+
+def test_output_file_appears_whole(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    done = flowers("classify", sample, "--format", "json", "--output", "out.json")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert json.loads((tmp_path / "out.json").read_text())[0]["status"] == "ok"
+    assert os.listdir(tmp_path) == ["out.json"]
+
+
+def test_output_into_a_missing_folder(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    done = flowers("classify", sample, "--output", "no/such/out.json")
+    assert done.returncode == 4
+    assert done.stderr == b"flowers: can't write to no/such/out.json: No such file or directory\n"
+
+
+def test_output_to_a_device(flowers: Run, sample: Path) -> None:
+    done = flowers("classify", sample, "--output", "/dev/stdout")
+    assert done.returncode == 0
+    assert done.stdout.startswith(bytes(sample))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk(sample: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [FLOWERS, "classify", sample], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr == b"flowers: can't write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("format", ["text", "json", "jsonl", "csv"])
+def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
+    process = subprocess.Popen(
+        [FLOWERS, "classify", *[sample] * 300, "--format", format],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(timeout=30) == 0
+
+
+def test_interruption(sample: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--output", "out.jsonl"],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    deadline = time.monotonic() + 20
+    while not os.listdir(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == b"flowers: interrupted\n"
+    assert process.wait(timeout=20) == 130
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "can't read the model"),
+        (b"not a model at all", "is not an ONNX model"),
+        (b"", "has no flowers-onnx metadata"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(
+    flowers: Run, sample: Path, tmp_path: Path, content: bytes | None, complaint: str
+) -> None:
+    if content is not None:
+        (tmp_path / "bad.onnx").write_bytes(content)
+    for command in (["classify", sample], ["labels"], ["info"]):
+        done = flowers(*command, "--model", "bad.onnx")
+        assert done.returncode == 3
+        assert complaint in done.stderr.decode()
+        assert done.stderr.count(b"\n") == 1
+    by_variable = flowers("classify", sample, env={"FLOWERS_ONNX_MODEL": "bad.onnx"})
+    assert by_variable.returncode == 3
+
+
+def test_version_and_module_are_the_same_program(flowers: Run, tmp_path: Path) -> None:
+    done = flowers("--version")
+    assert done.stdout.decode().startswith(f"flowers {flowers_onnx.__version__} (model ")
+    python = FLOWERS.with_name("python")
+    module = subprocess.run(
+        [python, "-m", "flowers_onnx", "--version"], capture_output=True, check=True, cwd=tmp_path
+    )
+    assert module.stdout == done.stdout
+
+
+def test_labels(flowers: Run) -> None:
+    rows = json.loads(flowers("labels", "--format", "json").stdout)
+    assert len(rows) == 102
+    assert rows[58]["class_id"] == 59
+    assert flowers("labels").stdout.count(b"\n") == 102
+    assert flowers("labels", "--format", "csv").stdout.count(b"\n") == 103
+
+
+def test_info(flowers: Run) -> None:
+    facts = json.loads(flowers("info", "--format", "json", "--threads", "1").stdout)
+    assert facts["program"] == flowers_onnx.__version__
+    assert facts["model"]["classes"] == 102
+    assert len(facts["model"]["sha256"]) == 64
+    assert facts["environment"]["threads"] == 1
+    assert facts["environment"]["telemetry"] == "off"
+    assert b"sha256: " in flowers("info").stdout
+

@@ -1,0 +1,115 @@
+"""Any file gives a prediction or one clear error: never a traceback, a hang or a huge process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import odd_images
+import pytest
+from support import FLOWERS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from flowers_onnx import Classifier, Failure, ImageError
+from flowers_onnx.errors import IMAGE_ERROR_CODES
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels import decode
+
+PREPROCESS = Preprocess(224, 0.875, "bilinear")
+
+
+def test_two_hundred_odd_files_in_one_run(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    expected = dict(odd_images.make(folder))
+    assert len(expected) == 200
+    with (tmp_path / "out.jsonl").open("wb") as output:
+        process = subprocess.Popen(
+            [FLOWERS, "classify", "--format", "jsonl", "--threads", "2", folder],
+            stdout=output,
+            stderr=subprocess.PIPE,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert os.waitstatus_to_exitcode(status) == 1
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [Path(record["path"]).name for record in records] == sorted(expected)
+    for record in records:
+        wanted = expected[Path(record["path"]).name]
+        outcome = record["error"]["code"] if record["error"] else "ok"
+        assert outcome in ({wanted} if isinstance(wanted, str) else wanted), record
+    assert usage.ru_maxrss < 300 * 1024, f"{usage.ru_maxrss / 1024:.0f} MB"
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_damage_anywhere_is_an_answer_or_a_known_error(data: st.DataObject) -> None:
+    format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]))
+    damaged = bytearray(odd_images.encode(odd_images.gradient(40, 30), format))
+    for _ in range(data.draw(st.integers(1, 8))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    try:
+        decoded = decode(io.BytesIO(bytes(damaged)), PREPROCESS)
+    except ImageError as error:
+        assert error.code in IMAGE_ERROR_CODES
+        assert "\n" not in str(error)
+    else:
+        assert decoded.pixels.shape == (224, 224, 3)
+        assert decoded.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied(orientation: int) -> None:
+    upright = odd_images.gradient(400, 300)
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(io.BytesIO(odd_images.encode(stored, "PNG", exif=exif)), PREPROCESS)
+    plain = decode(io.BytesIO(odd_images.encode(upright, "PNG")), PREPROCESS)
+    assert (decoded.width, decoded.height) == (400, 300)
+    assert np.abs(decoded.pixels.astype(int) - plain.pixels).max() <= 1
+
+
+def test_transparency_is_white() -> None:
+    clear = Image.new("RGBA", (300, 300), (200, 10, 10, 0))
+    decoded = decode(io.BytesIO(odd_images.encode(clear, "PNG")), PREPROCESS)
+    assert (decoded.pixels == 255).all()
+
+
+def test_sixteen_bits_keep_their_range() -> None:
+    ramp = np.linspace(0, 65535, 256 * 256).reshape(256, 256).astype(np.uint16)
+    deep = decode(io.BytesIO(odd_images.encode(Image.fromarray(ramp), "PNG")), PREPROCESS)
+    flat = Image.fromarray((ramp >> 8).astype(np.uint8))
+    plain = decode(io.BytesIO(odd_images.encode(flat, "PNG")), PREPROCESS)
+    assert np.abs(deep.pixels.astype(int) - plain.pixels).max() <= 1
+
+
+def test_a_large_jpeg_reduced_in_the_decoder_looks_the_same(sample: Path) -> None:
+    with Image.open(sample) as photo:
+        large = photo.resize((photo.width * 8, photo.height * 8), Image.Resampling.BICUBIC)
+    data = odd_images.encode(large, "JPEG", quality=95)
+    reduced = decode(io.BytesIO(data), PREPROCESS).pixels.astype(int)
+    full = decode(io.BytesIO(odd_images.encode(large, "PNG", compress_level=1)), PREPROCESS)
+    assert np.abs(reduced - full.pixels).mean() < 2
+
+
+def test_a_pixel_limit_of_ones_own(sample: Path) -> None:
+    small = Classifier(max_pixels=1000)
+    (failure,) = small.classify_many([sample])
+    assert isinstance(failure, Failure)
+    assert failure.code == "too_large"

@@ -1,0 +1,97 @@
+"""Reading a model's metadata without onnxruntime, from good files and from any bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowers_onnx import Classifier, ModelError
+from flowers_onnx.metadata import find_model, read_info
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, data: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def onnx_file(properties: dict[str, str], graph: bytes = b"") -> bytes:
+    """A protocol buffer shaped like a ``ModelProto``."""
+    entries = (field(1, k.encode()) + field(2, v.encode()) for k, v in properties.items())
+    return b"\x08\x0a" + field(7, graph) + b"".join(field(14, entry) for entry in entries)
+
+
+GOOD = {
+    "schema": "1",
+    "model_name": "test",
+    "model_version": "2.0",
+    "input_size": "224",
+    "preprocess": json.dumps({"resize": "center_crop", "crop_fraction": 0.9, "kernel": "bicubic"}),
+    "labels": json.dumps([{"class_id": 1, "label": "rose", "scientific_name": "Rosa"}]),
+}
+
+
+def test_agrees_with_onnxruntime() -> None:
+    path = find_model()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    properties = session.get_modelmeta().custom_metadata_map
+    info = read_info(path)
+    assert info.id == f"{properties['model_name']}/{properties['model_version']}"
+    assert [label.label for label in info.labels] == [
+        row["label"] for row in json.loads(properties["labels"])
+    ]
+
+
+@given(graph=st.binary(max_size=400), properties=st.dictionaries(st.text(), st.text(), max_size=4))
+def test_metadata_is_found_behind_any_graph(
+    tmp_path_factory: pytest.TempPathFactory, graph: bytes, properties: dict[str, str]
+) -> None:
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    path.write_bytes(onnx_file({**properties, **GOOD}, graph))
+    info = read_info(path)
+    assert (info.id, info.preprocess.crop_fraction) == ("test/2.0", 0.9)
+    assert info.labels[0].name("la") == "Rosa"
+    assert info.labels[0].name("es") == "rose"  # no Spanish name: English
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_a_model_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ModelError):
+        read_info(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"schema": "2"}, "metadata schema 2; schema 1 is needed"),
+        ({"labels": "{"}, "metadata of"),
+        ({"labels": "[{}]"}, "metadata of"),
+        ({"input_size": "big"}, "metadata of"),
+        ({"preprocess": '{"resize": "squash"}'}, "unknown resize rule"),
+    ],
+)
+def test_broken_metadata(tmp_path: Path, change: dict[str, str], complaint: str) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_file(GOOD | change))
+    with pytest.raises(ModelError, match=complaint):
+        read_info(path)
+
+
+def test_a_graph_that_onnxruntime_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_file(GOOD, b"garbage"))
+    with pytest.raises(ModelError, match="onnxruntime can't load"):
+        Classifier(path)
