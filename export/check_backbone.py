@@ -20,10 +20,10 @@ import fire
 import keras
 import numpy as np
 import torch
-import torch.nn.functional as F
 from dataset import class_ids, decode, list_photos, spread
 from efficientnet_lite import BN_EPSILON, VARIANTS, build, load_imagenet, source_weights
 from PIL import Image
+from torch.nn import functional
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
@@ -62,11 +62,11 @@ def check(data: str, *, backbone: str = "efficientnet-lite0", count: int = 50) -
 def source_logits(state: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     """float32 ``[N, 1000]`` of the PyTorch network for uint8 ``[N, S, S, 3]``."""
     x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
-    x = F.relu6(_norm(_conv(x, state["_conv_stem.weight"], stride=2), state, "_bn0"))
+    x = functional.relu6(_norm(_conv(x, state["_conv_stem.weight"], stride=2), state, "_bn0"))
     blocks = sorted({int(name.split(".")[1]) for name in state if name.startswith("_blocks.")})
     for block, stride in zip(blocks, _strides(state, blocks), strict=True):
         x = _block(x, state, f"_blocks.{block}.", stride)
-    x = F.relu6(_norm(_conv(x, state["_conv_head.weight"]), state, "_bn1"))
+    x = functional.relu6(_norm(_conv(x, state["_conv_head.weight"]), state, "_bn1"))
     x = x.mean(dim=(2, 3))
     return (x @ state["_fc.weight"].T + state["_fc.bias"]).numpy()
 
@@ -74,10 +74,12 @@ def source_logits(state: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
 def _block(x: Any, state: dict[str, Any], prefix: str, stride: int) -> Any:
     shortcut = x
     if f"{prefix}_expand_conv.weight" in state:
-        x = F.relu6(_norm(_conv(x, state[f"{prefix}_expand_conv.weight"]), state, f"{prefix}_bn0"))
+        x = functional.relu6(
+            _norm(_conv(x, state[f"{prefix}_expand_conv.weight"]), state, f"{prefix}_bn0")
+        )
     depthwise = state[f"{prefix}_depthwise_conv.weight"]
     x = _conv(x, depthwise, stride=stride, groups=len(depthwise))
-    x = F.relu6(_norm(x, state, f"{prefix}_bn1"))
+    x = functional.relu6(_norm(x, state, f"{prefix}_bn1"))
     x = _norm(_conv(x, state[f"{prefix}_project_conv.weight"]), state, f"{prefix}_bn2")
     return x + shortcut if x.shape == shortcut.shape else x
 
@@ -88,13 +90,15 @@ def _conv(x: Any, weight: Any, *, stride: int = 1, groups: int = 1) -> Any:
     size = x.shape[-1]
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     before, after = total // 2, total - total // 2
-    return F.conv2d(F.pad(x, (before, after, before, after)), weight, stride=stride, groups=groups)
+    return functional.conv2d(
+        functional.pad(x, (before, after, before, after)), weight, stride=stride, groups=groups
+    )
 
 
 def _norm(x: Any, state: dict[str, Any], name: str) -> Any:
     mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
     scale, shift = state[f"{name}.weight"], state[f"{name}.bias"]
-    return F.batch_norm(x, mean, variance, scale, shift, eps=BN_EPSILON)
+    return functional.batch_norm(x, mean, variance, scale, shift, eps=BN_EPSILON)
 
 
 def _strides(state: dict[str, Any], blocks: list[int]) -> list[int]:

@@ -99,9 +99,8 @@ def build(variant: str, classes: int, image_size: int | None = None) -> keras.Mo
     x = _conv(x, _STEM, 3, 2, "stem")
     index = 0
     for stage, (kernel, repeats, _, out, expansion, stride) in enumerate(_BLOCKS):
-        if 0 < stage < len(_BLOCKS) - 1:  # the Lite family does not scale its ends
-            repeats = math.ceil(repeats * scale.depth)
-        for repeat in range(repeats):
+        scaled = 0 < stage < len(_BLOCKS) - 1  # the Lite family does not scale its ends
+        for repeat in range(math.ceil(repeats * scale.depth) if scaled else repeats):
             channels = _round_channels(out, scale.width)
             step = stride if repeat == 0 else 1
             x = _block(x, kernel, channels, expansion, step, f"block{index}")
@@ -110,9 +109,7 @@ def build(variant: str, classes: int, image_size: int | None = None) -> keras.Mo
     features = layers.GlobalAveragePooling2D(name="features")(x)
     logits = layers.Dense(classes, name="logits")(features)
     probabilities = layers.Softmax(name="probabilities", dtype="float32")(logits)
-    return keras.Model(
-        image, {"probabilities": probabilities, "features": features}, name=variant
-    )
+    return keras.Model(image, {"probabilities": probabilities, "features": features}, name=variant)
 
 
 def source_weights(variant: str) -> dict[str, np.ndarray]:

@@ -22,17 +22,16 @@ from flowers_onnx import Classifier, Failure
 BINS = 15
 
 
-def evaluate(
-    data: str, *, model: str = "", split: str = "valid", out: str = "evaluation"
-) -> None:
+def evaluate(data: str, *, model: str = "", split: str = "valid", out: str = "evaluation") -> None:
     """Classify every photo of a split and report how often and how surely that was right."""
     classifier = Classifier(model or None)
     labels = classifier.info.labels
     index = {str(label.class_id): i for i, label in enumerate(labels)}
     paths = sorted((Path(data) / split).glob("*/*"))
-    unknown = {path.parent.name for path in paths} - index.keys()
-    if unknown or not paths:
-        raise SystemExit(f"{data}/{split}: no photos, or classes the model lacks: {sorted(unknown)}")
+    if not paths:
+        raise SystemExit(f"evaluate: no photos in {data}/{split}")
+    if unknown := {path.parent.name for path in paths} - index.keys():
+        raise SystemExit(f"evaluate: the model has no classes {sorted(unknown)}")
 
     truth: list[int] = []
     probabilities: list[np.ndarray] = []

@@ -38,8 +38,8 @@ def _model_file() -> Path:
 
 def _pixels(path: Path) -> np.ndarray:
     """CLIP's own preprocessing: bicubic resize of the short side, centre crop, normalise."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
     scale = SIZE / min(image.size)
     width, height = (max(SIZE, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC)

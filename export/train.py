@@ -1,7 +1,7 @@
 """Train a Keras image classifier from a folder-per-class data set.
 
     python export/train.py DATA --out run --save model/flowers.keras
-        [--teacher teacher.npz] [--phases 160x12,192x10,224x2] [--backbone efficientnet-lite0]
+        [--teacher teacher.npz] [--phases 128x5,160x6,192x6,224x1] [--backbone efficientnet-lite0]
 
 ``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``. The run folder gets a
 checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
@@ -11,8 +11,10 @@ that are saved are the averaged weights (EMA) of the last step.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -92,7 +94,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._folder, self._history = folder, history
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  Keras's own
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -114,7 +116,7 @@ def train(
     save: str = "model/flowers.keras",
     teacher: str = "",
     backbone: str = "efficientnet-lite0",
-    phases: str = "160x12,192x10,224x2",
+    phases: str = "128x5,160x6,192x6,224x1",
     frozen_through: str = "block2",
     batch: int = 32,
     learning_rate: float = 6e-4,
@@ -128,6 +130,7 @@ def train(
     ``phases`` is a list of SIZExEPOCHS: small images first, since they cost least.
     ``frozen_through`` names the last block that keeps its ImageNet weights.
     """
+    _keep_freed_memory()
     keras.utils.set_random_seed(seed)
     folder, root = Path(out), Path(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +200,21 @@ def train(
     _say(f"saved {save}")
 
 
+def _keep_freed_memory() -> None:
+    """Have glibc's malloc reuse large blocks instead of returning them to the system.
+
+    TensorFlow allocates every activation anew; mapping and zeroing those pages took a third
+    of the time on 2 cores (25 -> 36 photos a second at 160 px). Elsewhere, nothing happens.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(arena_max, 1)
+
+
 def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
     """float32 ``[N, classes]``: ``LABEL_SMOOTHING`` of each row is spread over all classes."""
     one_hot = np.eye(classes, dtype=np.float32)[truth]
@@ -222,9 +240,8 @@ def _pretrained(backbone: str, classes: int) -> keras.Model:
 def _with_targets(classifier: keras.Model, targets: Targets) -> keras.Model:
     """The classifier with a projection onto the teacher's embedding, if there is one.
 
-    Batch normalisation runs on its ImageNet statistics throughout (``training=False``):
-    its scale and shift still learn, an epoch costs half the time, and what is trained is
-    exactly what is exported.
+    Batch normalisation keeps its ImageNet statistics (``training=False``, and frozen below):
+    an epoch costs half the time, and what is trained is exactly what is exported.
     """
     outputs = classifier(classifier.input, training=False)
     heads = [keras.layers.Identity(name="label")(outputs["probabilities"])]
@@ -239,9 +256,10 @@ def _freeze(model: keras.Model, through: str) -> None:
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     head = {"logits"}
     names = [layer.name for layer in backbone.layers]
-    last = max(i for i, name in enumerate(names) if name.startswith(f"{through}_")) if through else 0
+    last = max((i for i, name in enumerate(names) if name.startswith(f"{through}_")), default=0)
     for index, layer in enumerate(backbone.layers):
-        layer.trainable = layer.name in head if not through else index > last
+        learns = layer.name in head if not through else index > last
+        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _compile(model: keras.Model, optimizer: keras.Optimizer, embedding_weight: float) -> None:

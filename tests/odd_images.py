@@ -64,9 +64,10 @@ def make(folder: Path) -> Iterator[tuple[str, Expectation]]:
     for mode, format, suffix in [
         ("CMYK", "JPEG", "jpg"), ("L", "JPEG", "jpg"), ("P", "PNG", "png"), ("1", "PNG", "png"),
         ("LA", "PNG", "png"), ("RGBA", "PNG", "png"), ("I;16", "PNG", "png"), ("P", "GIF", "gif"),
-        ("RGB", "BMP", "bmp"), ("RGB", "TIFF", "tif"), ("CMYK", "TIFF", "tif"), ("F", "TIFF", "tif"),
-        ("I", "TIFF", "tif"), ("LAB", "TIFF", "tif"), ("RGB", "WEBP", "webp"), ("RGBA", "WEBP", "webp"),
-        ("RGB", "AVIF", "avif"), ("YCbCr", "TIFF", "tif"), ("I;16", "TIFF", "tif"),
+        ("RGB", "BMP", "bmp"), ("RGB", "TIFF", "tif"), ("CMYK", "TIFF", "tif"),
+        ("F", "TIFF", "tif"), ("I", "TIFF", "tif"), ("LAB", "TIFF", "tif"),
+        ("RGB", "WEBP", "webp"), ("RGBA", "WEBP", "webp"), ("RGB", "AVIF", "avif"),
+        ("YCbCr", "TIFF", "tif"), ("I;16", "TIFF", "tif"),
     ]:  # fmt: skip
         source = base.convert("L") if mode in ("I;16", "I", "F") else base
         if mode == "I;16":

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import importlib
 import io
-import itertools
 import subprocess
 import sys
 import threading
@@ -126,7 +125,8 @@ def test_many_is_lazy_and_bounded(sample: Path) -> None:
 
     def endless() -> Iterator[Path]:
         nonlocal taken
-        for taken in itertools.count(1):
+        while True:
+            taken += 1
             yield sample
 
     results = Classifier(threads=2).classify_many(endless())

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from support import Run
 from hypothesis import given
 from hypothesis import strategies as st
+from support import Run
 
 from flowers_onnx.arguments import MARK, help_for, parse
 from flowers_onnx.commands import COMMANDS

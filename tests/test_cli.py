@@ -261,4 +261,3 @@ def test_info(flowers: Run) -> None:
     assert facts["environment"]["threads"] == 1
     assert facts["environment"]["telemetry"] == "off"
     assert b"sha256: " in flowers("info").stdout
-

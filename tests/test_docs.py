@@ -110,7 +110,7 @@ def test_readme_python_example_runs(
     (tmp_path / "photo.jpg").write_bytes(sample.read_bytes())
     monkeypatch.chdir(tmp_path)
     (program,) = blocks(README, "python")
-    exec(compile(program, "README.md", "exec"), {})  # noqa: S102
+    exec(compile(program, "README.md", "exec"), {})
 
 
 def test_links_lead_somewhere() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import odd_images
 import pytest
-from support import FLOWERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support import FLOWERS
 
 from flowers_onnx import Classifier, Failure, ImageError
 from flowers_onnx.errors import IMAGE_ERROR_CODES

@@ -25,45 +25,56 @@ ROOT = HERE.parent.parent
 
 
 def main(runs: int = 20, tensorflow: str = "", photo: str = "", keras_model: str = "") -> None:
-    """Print the median seconds of each program and the ratios to the bare script."""
+    """Print median seconds and peak memory of each program, and the ratios."""
     photo = photo or str(ROOT / "docs" / "sample" / "flower.jpg")
     keras_model = keras_model or str(ROOT / "model" / "flowers.keras")
-    flowers = Path(sys.executable).with_name("flowers")
+    flowers = [str(Path(sys.executable).with_name("flowers")), "classify", photo]
     programs = {
         "bare script": [sys.executable, str(HERE / "bare.py"), str(find_model()), photo],
-        "flowers": [str(flowers), "classify", photo],
-        "flowers --version": [str(flowers), "--version"],
+        "flowers": flowers,
+        "flowers --version": [flowers[0], "--version"],
         "python -c pass": [sys.executable, "-c", "pass"],
     }
+    measured = _interleave(programs, runs)
+    _print_ratio(measured, "flowers", "bare script")
+    _print_ratio(measured, "flowers --version", "python -c pass")
+    if tensorflow:
+        original = [tensorflow, str(HERE / "original.py"), keras_model, photo]
+        measured = _interleave({"TensorFlow": original, "flowers": flowers}, max(3, runs // 4))
+        _print_ratio(measured, "TensorFlow", "flowers")
+
+
+def _interleave(programs: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
+    """Seconds of each program, run in turns; the first turn fills the page cache."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
+    peak = dict.fromkeys(programs, 0)
     for turn in range(runs + 1):
         for name, command in programs.items():
-            elapsed = _run(command)
-            if turn:  # the first turn fills the page cache
+            elapsed, kilobytes = _run(command)
+            peak[name] = max(peak[name], kilobytes)
+            if turn:
                 seconds[name].append(elapsed)
-    if tensorflow:
-        command = [tensorflow, str(HERE / "original.py"), keras_model, photo]
-        _run(command)
-        seconds["TensorFlow"] = [_run(command) for _ in range(5)]
-        # One more turn of our own beside it, for a ratio of the same minute.
-        seconds["flowers, beside it"] = [_run(programs["flowers"]) for _ in range(5)]
     for name, values in seconds.items():
-        print(f"{name:<20} {statistics.median(values):7.3f} s  (min {min(values):.3f})")
-    pairs = [("flowers", "bare script"), ("flowers --version", "python -c pass")]
-    if tensorflow:
-        pairs.append(("TensorFlow", "flowers, beside it"))
-    for first, second in pairs:
-        ratios = [a / b for a, b in zip(seconds[first], seconds[second], strict=True)]
-        print(f"{first} / {second}: {statistics.median(ratios):.2f}")
+        median, megabytes = statistics.median(values), peak[name] / 1024
+        print(f"{name:<18} {median:7.3f} s (min {min(values):.3f}) {megabytes:5.0f} MB")
+    return seconds
 
 
-def _run(command: list[str]) -> float:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _print_ratio(seconds: dict[str, list[float]], first: str, second: str) -> None:
+    ratios = [a / b for a, b in zip(seconds[first], seconds[second], strict=True)]
+    print(f"{first} / {second}: {statistics.median(ratios):.2f}")
+
+
+def _run(command: list[str]) -> tuple[float, int]:
+    """Wall seconds and peak resident kilobytes of one process."""
     started = time.perf_counter()
-    subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, env=environment
-    )
-    return time.perf_counter() - started
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    elapsed = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command} failed with {process.returncode}")
+    return elapsed, usage.ru_maxrss
 
 
 if __name__ == "__main__":

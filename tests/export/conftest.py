@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,6 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-# The scripts import each other by name, as `python export/convert.py` lets them.
-sys.path.insert(0, str(Path(__file__).parents[2] / "export"))
 
 if importlib.util.find_spec("tensorflow") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -152,11 +149,17 @@ def randomize(model: Any) -> Any:
         if isinstance(layer, layers.BatchNormalization):
             shape = layer.gamma.shape
             layer.set_weights(
-                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape)]
-                + [rng.normal(0, 0.3, shape), rng.uniform(0.5, 1.5, shape)]
+                [
+                    rng.uniform(0.5, 1.5, shape),
+                    rng.normal(0, 0.3, shape),
+                    rng.normal(0, 0.3, shape),
+                    rng.uniform(0.5, 1.5, shape),
+                ]
             )
         elif isinstance(layer, layers.Dense) or layer.name.startswith("conv2d"):
-            layer.set_weights([rng.normal(0, 0.4, w.shape) for w in layer.get_weights()])
+            layer.set_weights(
+                [rng.normal(0, 2 / np.sqrt(w[..., 0].size), w.shape) for w in layer.get_weights()]
+            )
     return model
 
 

@@ -1,0 +1,82 @@
+"""``metadata_props``: all that a reader of the ONNX file needs to know, inside the file.
+
+Written here, read by ``flowers_onnx.metadata.read_info``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from flowers_onnx.metadata import SCHEMA, Label, ModelInfo
+
+
+def write(model: onnx.ModelProto, info: ModelInfo) -> None:
+    """Replace the ``metadata_props`` of ``model``."""
+    rule = {
+        "resize": "center_crop",
+        "crop_fraction": info.preprocess.crop_fraction,
+        "kernel": info.preprocess.kernel,
+    }
+    props = {
+        "schema": SCHEMA,
+        "labels": _json([asdict(label) for label in info.labels]),
+        "input_size": str(info.preprocess.size),
+        "preprocess": _json(rule),
+        "model_name": info.name,
+        "model_version": info.version,
+        "dataset": info.dataset,
+        "date": info.date,
+        "metrics": _json(info.metrics),
+        "license": info.license,
+    }
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, props)
+
+
+def read_labels(path: Path, class_order: list[str] | None = None) -> list[Label]:
+    """Labels in output order, from a JSON list of rows or an ``{id: name}`` mapping.
+
+    ``class_order`` lists the class ids (folder names) that the network knows, in its
+    output order; without it all rows count, sorted as numbers if all ids are numeric.
+    Raises ``ValueError``.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    match content:
+        case dict():
+            labels = [label({"class_id": key, "label": name}) for key, name in content.items()]
+        case list():
+            labels = [label(row) for row in content]
+        case _:
+            raise ValueError(f"{path}: neither a list of rows nor an {{id: name}} mapping")
+    by_id = {str(found.class_id): found for found in labels}
+    if len(by_id) != len(labels):
+        raise ValueError(f"{path}: a class_id occurs twice")
+    if class_order is None:
+        class_order = sorted(by_id, key=int) if all(map(str.isdecimal, by_id)) else sorted(by_id)
+    unnamed = [class_id for class_id in class_order if class_id not in by_id]
+    if unnamed:
+        raise ValueError(f"{path}: no name for the classes {', '.join(unnamed)}")
+    return [by_id[class_id] for class_id in class_order]
+
+
+def label(row: Any) -> Label:
+    """One row of a labels file; raises ``ValueError`` if it lacks an id or a name."""
+    try:
+        class_id, name = str(row["class_id"]), row["label"]
+        extra = row.get("scientific_name"), row.get("spanish_name")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a label row needs class_id and label: {row!r}") from error
+    if not isinstance(name, str):
+        raise ValueError(  # noqa: TRY004 - a wrong file, not a wrong call
+            f"the label of class {class_id} is not a text: {name!r}"
+        )
+    return Label(int(class_id) if class_id.isdecimal() else class_id, name, *extra)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

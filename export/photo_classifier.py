@@ -1,0 +1,48 @@
+"""An exported file run by onnxruntime in a session fit for comparisons.
+
+Needs only what the program itself needs, so that it also runs where TensorFlow can't.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import onnxruntime as ort
+
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels import Pixels, decode
+
+
+def read_photo(path: Path, preprocess: Preprocess) -> Pixels:
+    """The network's input for one photo, as the program makes it: uint8 ``[S, S, 3]``."""
+    with path.open("rb") as file:
+        return decode(file, preprocess).pixels
+
+
+class PhotoClassifier:
+    """One ONNX file (a path, or its bytes) with a fixed number of threads.
+
+    ``exact`` computes quantised layers in float between their QuantizeLinear nodes, as
+    the file defines them: the reference that no processor's integer kernel can bend.
+    """
+
+    def __init__(self, model: str | bytes, *, threads: int = 1, exact: bool = False) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        # A spinning worker steals time from whatever else is measured.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if exact:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session: Any = ort.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+
+    def probabilities(self, pixels: Pixels) -> np.ndarray:
+        """float32 ``[classes]`` for one uint8 ``[S, S, 3]``."""
+        (values,) = self._session.run(["probabilities"], {"image": pixels[None]})
+        return np.asarray(values[0])
