@@ -155,7 +155,7 @@ def quantize(
 def measure(
     source: onnx.ModelProto, quantized: onnx.ModelProto, images: Sequence[np.ndarray]
 ) -> Agreement:
-    """Compare both on ``images``; the int8 file as it is defined, whatever this processor."""
+    """Compare both on ``images``; the int8 file as it is on a processor with VNNI."""
     expected, actual = (
         np.stack([classifier.probabilities(image) for image in images])
         for classifier in (

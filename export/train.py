@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,9 @@ from augment import mix, random_view
 from dataset import class_ids, decode, list_photos, without_duplicates
 from efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
 from PIL import Image
+from run_folder import Checkpoint, write_json
 from teacher import soft_targets
+from temperature import calibrate
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
@@ -87,28 +88,6 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
         return views, tuple(targets)
 
 
-class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """After each epoch: the model with its optimiser, the history, and the curves."""
-
-    def __init__(self, folder: Path, history: list[dict[str, Any]]) -> None:
-        super().__init__()
-        self._folder, self._history = folder, history
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  Keras's own
-        self._started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        row = {key: round(float(value), 5) for key, value in (logs or {}).items()}
-        seconds = round(time.perf_counter() - self._started, 1)
-        self._history.append({"epoch": epoch + 1, "seconds": seconds, **row})
-        # The model first: a kill in between only repeats an epoch.
-        temporary = self._folder / "writing.keras"
-        self.model.save(temporary)
-        os.replace(temporary, self._folder / "checkpoint.keras")
-        _write_json(self._folder / "metrics.json", {"history": self._history})
-        plot_curves(self._history, self._folder / "curves.png")
-
-
 def train(
     data: str,
     *,
@@ -140,20 +119,17 @@ def train(
     _say(f"{len(ids)} classes, {len(photos)} photos to train on, {len(valid)} to validate")
     truth = np.array([photo.target for photo in photos])
     names = [str(photo.path.relative_to(root)) for photo in photos]
-    probabilities = smooth_one_hot(truth, len(ids))
-    embedding = None
+    targets = Targets(smooth_one_hot(truth, len(ids)), None)
     if teacher:
         soft, embedding = soft_targets(teacher, names, truth)
-        probabilities = (1 - teacher_weight) * probabilities + teacher_weight * soft
-    targets = Targets(probabilities.astype(np.float32), embedding)
+        blend = (1 - teacher_weight) * targets.probabilities + teacher_weight * soft
+        targets = Targets(blend.astype(np.float32), embedding)
     pixels = [decode(photo.path) for photo in photos]
-    image_size = VARIANTS[backbone].image_size
-    valid_data = _validation(valid, image_size, len(ids), targets)
+    valid_data = _validation(valid, VARIANTS[backbone].image_size, len(ids), targets)
 
     history: list[dict[str, Any]] = []
     checkpoint = folder / "checkpoint.keras"
     plan = [tuple(map(int, phase.split("x"))) for phase in phases.split(",")]
-    steps = len(pixels) // batch
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
         history = json.loads((folder / "metrics.json").read_text())["history"]
@@ -165,20 +141,9 @@ def train(
         _compile(model, keras.optimizers.AdamW(2e-3, weight_decay=weight_decay), embedding_weight)
         model.fit(warm_up, epochs=1, verbose=_verbosity())
         _freeze(model, through=frozen_through)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            learning_rate / 50,
-            decay_steps=steps * sum(epochs for _, epochs in plan) - steps,
-            warmup_target=learning_rate,
-            warmup_steps=steps,
-            alpha=0.2,  # of the initial rate: 0.4 % of the peak
-        )
-        optimizer = keras.optimizers.AdamW(
-            schedule,
-            weight_decay=weight_decay,
-            global_clipnorm=1.0,
-            use_ema=True,
-            ema_momentum=EMA_MOMENTUM,
-        )
+        steps = len(pixels) // batch
+        epochs = sum(epochs for _, epochs in plan)
+        optimizer = _optimizer(learning_rate, weight_decay, steps, epochs)
         _compile(model, optimizer, embedding_weight)
 
     first = 0
@@ -187,7 +152,7 @@ def train(
         if len(history) < last:
             start = max(first, len(history))
             model.fit(
-                Views(pixels, targets, size, batch, seed + 100 + start),
+                Views(pixels, targets, size, batch, seed + 2 + start),
                 initial_epoch=start,
                 epochs=last,
                 validation_data=valid_data,
@@ -196,8 +161,12 @@ def train(
                 callbacks=[keras.callbacks.SwapEMAWeights(), Checkpoint(folder, history)],
             )
         first = last
-    save_classifier(model, backbone, len(ids), image_size, Path(save))
-    _say(f"saved {save}")
+    classifier = _averaged(model, backbone, len(ids))
+    temperature = calibrate(classifier, pixels, truth, seed)
+    write_json(folder / "metrics.json", {"history": history, "temperature": temperature})
+    Path(save).parent.mkdir(parents=True, exist_ok=True)
+    classifier.save(save)
+    _say(f"saved {save}, temperature {temperature:.2f}")
 
 
 def _keep_freed_memory() -> None:
@@ -221,16 +190,6 @@ def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
     return one_hot * (1 - LABEL_SMOOTHING) + np.float32(LABEL_SMOOTHING / classes)
 
 
-def save_classifier(
-    model: keras.Model, backbone: str, classes: int, image_size: int, path: Path
-) -> None:
-    """The classifier alone, at a fixed input size, without the training heads."""
-    classifier = build(backbone, classes, image_size)
-    classifier.set_weights(model.get_layer(backbone).get_weights())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    classifier.save(path)
-
-
 def _pretrained(backbone: str, classes: int) -> keras.Model:
     model = build(backbone, classes)
     load_imagenet(model, source_weights(backbone))
@@ -251,6 +210,15 @@ def _with_targets(classifier: keras.Model, targets: Targets) -> keras.Model:
     return keras.Model(classifier.input, heads)
 
 
+def _averaged(model: keras.Model, backbone: str, classes: int) -> keras.Model:
+    """The classifier alone, with the averaged weights and a fixed input size."""
+    # Keras does this at the end of `fit`, but not after a resume with nothing left to train.
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    classifier = build(backbone, classes, VARIANTS[backbone].image_size)
+    classifier.set_weights(model.get_layer(backbone).get_weights())
+    return classifier
+
+
 def _freeze(model: keras.Model, through: str) -> None:
     """Freeze the backbone up to the last layer of block ``through``; all but the head if empty."""
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
@@ -260,6 +228,26 @@ def _freeze(model: keras.Model, through: str) -> None:
     for index, layer in enumerate(backbone.layers):
         learns = layer.name in head if not through else index > last
         layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _optimizer(
+    learning_rate: float, weight_decay: float, steps: int, epochs: int
+) -> keras.Optimizer:
+    """AdamW with an epoch of warm-up, then a cosine; averages the weights as it goes."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 50,
+        decay_steps=steps * (epochs - 1),
+        warmup_target=learning_rate,
+        warmup_steps=steps,
+        alpha=0.2,  # of the initial rate: 0.4 % of the peak
+    )
+    return keras.optimizers.AdamW(
+        schedule,
+        weight_decay=weight_decay,
+        global_clipnorm=1.0,
+        use_ema=True,
+        ema_momentum=EMA_MOMENTUM,
+    )
 
 
 def _compile(model: keras.Model, optimizer: keras.Optimizer, embedding_weight: float) -> None:
@@ -286,31 +274,6 @@ def _validation(photos: list[Any], size: int, classes: int, targets: Targets) ->
         return np.stack(images), (one_hot,)
     unknown = np.zeros((len(photos), targets.embedding.shape[1]), np.float32)
     return np.stack(images), (one_hot, unknown)
-
-
-def plot_curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Loss and accuracy by epoch, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    epochs = [row["epoch"] for row in history]
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
-        for name in [name for name in history[-1] if name.endswith(key)]:
-            axis.plot(epochs, [row[name] for row in history], label=name)
-        axis.set(xlabel="epoch", title=key)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
 
 
 def _verbosity() -> int:

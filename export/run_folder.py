@@ -1,0 +1,59 @@
+"""What a training run leaves behind: a checkpoint to resume from, figures and curves."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch: the model with its optimiser, the history, and the curves."""
+
+    def __init__(self, folder: Path, history: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._folder, self._history = folder, history
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  Keras's own
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        row = {key: round(float(value), 5) for key, value in (logs or {}).items()}
+        seconds = round(time.perf_counter() - self._started, 1)
+        self._history.append({"epoch": epoch + 1, "seconds": seconds, **row})
+        # The model first: a kill in between only repeats an epoch.
+        temporary = self._folder / "writing.keras"
+        self.model.save(temporary)
+        os.replace(temporary, self._folder / "checkpoint.keras")
+        write_json(self._folder / "metrics.json", {"history": self._history})
+        plot_curves(self._history, self._folder / "curves.png")
+
+
+def plot_curves(history: list[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy by epoch, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    epochs = [row["epoch"] for row in history]
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
+        for name in [name for name in history[-1] if name.endswith(key)]:
+            axis.plot(epochs, [row[name] for row in history], label=name)
+        axis.set(xlabel="epoch", title=key)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace ``path`` as a whole, so that a kill leaves the old or the new one."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
