@@ -58,7 +58,6 @@ def check(data: str, *, backbone: str = "efficientnet-lite0", count: int = 50) -
     )
 
 
-@torch.inference_mode()
 def source_logits(state: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     """float32 ``[N, 1000]`` of the PyTorch network for uint8 ``[N, S, S, 3]``."""
     x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
@@ -68,7 +67,7 @@ def source_logits(state: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
         x = _block(x, state, f"_blocks.{block}.", stride)
     x = functional.relu6(_norm(_conv(x, state["_conv_head.weight"]), state, "_bn1"))
     x = x.mean(dim=(2, 3))
-    return (x @ state["_fc.weight"].T + state["_fc.bias"]).numpy()
+    return np.asarray(x @ state["_fc.weight"].T + state["_fc.bias"])
 
 
 def _block(x: Any, state: dict[str, Any], prefix: str, stride: int) -> Any:

@@ -72,7 +72,8 @@ def embed(data: str, cache: str = "teacher.npz", *, threads: int = 1) -> None:
     todo = [path for path in paths if path not in done]
 
     def run(path: str) -> np.ndarray:
-        return session.run(["image_embeds"], {"pixel_values": _pixels(root / path)})[0][0]
+        (embedding,) = session.run(["image_embeds"], {"pixel_values": _pixels(root / path)})
+        return np.asarray(embedding[0])
 
     with ThreadPoolExecutor(threads) as pool:
         for path, embedding in zip(todo, pool.map(run, todo), strict=True):
@@ -105,7 +106,7 @@ def soft_targets(
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 def _save(cache: str, done: dict[str, np.ndarray]) -> None:

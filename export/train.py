@@ -84,8 +84,9 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
         views = np.stack([random_view(self._photos[i], self._size, rng) for i in index])
         targets = self._targets.batch(index)
         if rng.random() < MIX_RATE:
-            views, *targets = mix(views, *targets, rng=rng)
-        return views, tuple(targets)
+            views, *blended = mix(views, *targets, rng=rng)
+            targets = tuple(blended)
+        return views, targets
 
 
 def train(
@@ -187,7 +188,7 @@ def _keep_freed_memory() -> None:
 def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
     """float32 ``[N, classes]``: ``LABEL_SMOOTHING`` of each row is spread over all classes."""
     one_hot = np.eye(classes, dtype=np.float32)[truth]
-    return one_hot * (1 - LABEL_SMOOTHING) + np.float32(LABEL_SMOOTHING / classes)
+    return np.asarray(one_hot * (1 - LABEL_SMOOTHING) + np.float32(LABEL_SMOOTHING / classes))
 
 
 def _pretrained(backbone: str, classes: int) -> keras.Model:

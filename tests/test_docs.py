@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -28,21 +29,20 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def schema() -> dict[str, object]:
-    loaded: dict[str, object] = json.loads(blocks(RECORD, "json")[-1])
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(blocks(RECORD, "json")[-1])
     return loaded
 
 
 def test_records_match_the_documented_schema(flowers: Run, sample: Path) -> None:
     validator = jsonschema.Draft202012Validator(schema())
     done = flowers("classify", sample, "missing.jpg", "--format", "jsonl")
-    lines = done.stdout.splitlines()
+    lines = done.stdout.decode().splitlines()
     assert len(lines) == 2
     for line in [*lines, blocks(RECORD, "json")[0]]:
         record = json.loads(line)
         assert list(record) == schema()["required"]
-        if "..." not in str(record.values()):
-            validator.validate(record)
+        validator.validate(record)
     with pytest.raises(jsonschema.ValidationError):
         validator.validate({**json.loads(lines[0]), "status": "error"})
 
@@ -50,7 +50,7 @@ def test_records_match_the_documented_schema(flowers: Run, sample: Path) -> None
 def test_every_field_and_error_code_is_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \|", RECORD, re.MULTILINE)
     documented = set(re.findall(r"`(\w+)`", " ".join(rows)))
-    assert documented == {*schema()["required"], *IMAGE_ERROR_CODES}  # type: ignore[misc]
+    assert documented == {*schema()["required"], *IMAGE_ERROR_CODES}
     assert f"`{RECORD_SCHEMA}`" in RECORD
 
 

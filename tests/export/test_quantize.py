@@ -73,7 +73,7 @@ def test_answers_stay_close(source: onnx.ModelProto, images: list[np.ndarray], m
     exact = PhotoClassifier(quantized.SerializeToString(), exact=True)
     for image in images:
         difference = np.abs(plain.probabilities(image) - exact.probabilities(image)).max()
-        assert difference < 0.02, "this processor's kernel disagrees with the definition"
+        assert difference < 1e-5, "this processor's kernels saturate"
 
 
 def test_measure_sees_a_bad_file(source: onnx.ModelProto, images: list[np.ndarray]) -> None:
