@@ -1,7 +1,7 @@
 """Train a Keras image classifier from a folder-per-class data set.
 
     python export/train.py DATA --out run --save model/flowers.keras
-        [--teacher teacher.npz] [--phases 128x5,160x6,192x6,224x1] [--backbone efficientnet-lite0]
+        [--teacher teacher.npz] [--phases 128x4,160x6,192x4] [--backbone efficientnet-lite0]
 
 ``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``. The run folder gets a
 checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
@@ -96,7 +96,7 @@ def train(
     save: str = "model/flowers.keras",
     teacher: str = "",
     backbone: str = "efficientnet-lite0",
-    phases: str = "128x5,160x6,192x6,224x1",
+    phases: str = "128x4,160x6,192x4",
     frozen_through: str = "block2",
     batch: int = 32,
     learning_rate: float = 6e-4,

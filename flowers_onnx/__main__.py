@@ -1,8 +1,6 @@
 """``python -m flowers_onnx`` is the ``flowers`` command."""
 
-import sys
-
-from flowers_onnx.cli import main
+from flowers_onnx.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

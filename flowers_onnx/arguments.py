@@ -33,7 +33,7 @@ Commands:
   flowers --version        version of the program and of the model
 
 Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no usable model,
-4 results can't be written, 130 interrupted.
+4 results can't be written, 130 interrupted, 143 terminated.
 """
 
 
@@ -48,16 +48,19 @@ class Request:
 def parse(words: list[str]) -> Request:
     """Check ``words`` (without the program's name); raises ``UsageError``."""
     if words[:1] in (["--help"], ["-h"], ["help"]):
-        topic = words[1] if words[:1] == ["help"] and len(words) > 1 else None
-        return Request(help=help_for(topic) if topic in COMMANDS else general_help())
+        return Request(help=help_for(_command(words[1])) if words[1:] else general_help())
     if not words:
         raise UsageError("say what to do, for instance: flowers classify photo.jpg (see --help)")
-    name, *rest = words
-    if name not in COMMANDS:
-        raise UsageError(f"no such command: {name}{_hint(name, list(COMMANDS))}")
+    name, rest = _command(words[0]), words[1:]
     if _asks_for_help(rest):
         return Request(help=help_for(name))
     return Request(argv=(name, *_normalised(name, COMMANDS[name], rest)))
+
+
+def _command(name: str) -> str:
+    if name not in COMMANDS:
+        raise UsageError(f"no such command: {name}{_hint(name, list(COMMANDS))}")
+    return name
 
 
 def general_help() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flowers_onnx.cpus import allowed_cpus
+from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
 from flowers_onnx.errors import ImageError, ModelError, UsageError
 from flowers_onnx.metadata import LANGUAGES, ModelInfo, find_model, read_info
 from flowers_onnx.photos import Photo, PhotoReader, Source
@@ -42,11 +42,11 @@ class Classifier:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.threads = allowed_cpus() if threads is None else threads
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, not {threads}")
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(self.info.path, self.threads)
+        self._session = Session(self.info.path, self.info.preprocess.size, self.threads)
         if self._session.classes not in (None, len(self.info.labels)):
             raise ModelError(
                 f"{self.info.path} has {self._session.classes} outputs "
@@ -74,10 +74,13 @@ class Classifier:
         """Name the flowers in many photos: one result a source, in order.
 
         A photo that can't be read gives a ``Failure`` and costs the others nothing.
-        Photos are decoded in the background while the network runs; only a few are ever
-        held in memory, and ``sources`` may be endless.
+        Photos are decoded in the background while the network runs: up to ``2 * threads``
+        sources are taken ahead of the result that is given, never more, so that ``sources``
+        may be endless.
         """
         _check(top_k, lang)
+        if isinstance(sources, str | bytes):
+            raise UsageError("sources must be several; classify() takes a single one")
         return self._classify_many(sources, top_k, lang)
 
     def _classify_many(self, sources: Iterable[Source], top_k: int, lang: str) -> Iterator[Result]:
@@ -93,13 +96,14 @@ class Classifier:
         try:
             for source in chain(first, remaining):
                 waiting.append(pool.submit(self._reader.read, source))
-                if len(waiting) > 2 * self.threads:
+                while waiting and (waiting[0].done() or len(waiting) > 2 * self.threads):
                     yield self._result(waiting.popleft().result(), top_k, lang)
             while waiting:
                 yield self._result(waiting.popleft().result(), top_k, lang)
         finally:
-            # Also when the consumer stops early: what hasn't begun is never decoded.
-            pool.shutdown(cancel_futures=True)
+            # Also when the consumer stops early: what hasn't begun is never decoded, and what
+            # waits for a pipe is not waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _result(self, photo: Photo, top_k: int, lang: str) -> Result:
         if photo.decoded is not None:

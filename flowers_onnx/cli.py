@@ -5,89 +5,122 @@
 2    wrong usage; nothing was done
 3    the model can't be loaded
 4    the results can't be written
-130  interrupted
+130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
 
 from flowers_onnx import __version__
 from flowers_onnx.errors import FlowersError, OutputError
+from flowers_onnx.talk import say
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+def entry() -> NoReturn:
+    """The console script: ``main``, then leave at once.
+
+    Tearing down the interpreter takes as long as classifying a photo, and would wait for a
+    thread that still reads from a pipe nobody writes to. All output has been flushed.
+    """
+    os._exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code; stdout and stderr are flushed."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Pillow warns of harmless flaws in photos; what matters arrives as an error.
-    warnings.filterwarnings("ignore", module="PIL")
-    _use_utf8()
+    _prepare_process()
     try:
         return _dispatch(words)
     except FlowersError as error:
-        say(str(error))
+        say(f"flowers: {error}")
         return error.exit_code
     except BrokenPipeError:
         return _reader_left()
     except KeyboardInterrupt:
-        say("interrupted")
+        say("flowers: interrupted")
         return INTERRUPTED
-
-
-def say(text: str) -> None:
-    """One line of talk on stderr; whether anyone listens doesn't matter."""
-    with contextlib.suppress(OSError):
-        print(f"flowers: {text}", file=sys.stderr)
+    except SystemExit as stop:  # from SIGTERM
+        return stop.code if isinstance(stop.code, int) else 1
 
 
 def _dispatch(words: list[str]) -> int:
     if words == ["--version"]:
-        return _print_version()
+        from flowers_onnx.metadata import find_model, read_info
+
+        return _print(f"flowers {__version__} (model {read_info(find_model()).id})")
     from flowers_onnx.arguments import parse
 
     request = parse(words)
     if request.help is not None:
-        print(request.help)
-        _flush()
-        return 0
-    _silence_libraries()
+        return _print(request.help)
     from flowers_onnx.fire_adapter import run
 
-    code = run(request.argv)
-    _flush()
+    with _stderr_to_ourselves():
+        code = run(request.argv)
+        _flush()
     return code
 
 
-def _print_version() -> int:
-    from flowers_onnx.metadata import find_model, read_info
-
-    print(f"flowers {__version__} (model {read_info(find_model()).id})")
+def _print(text: str) -> int:
+    print(text)
     _flush()
     return 0
 
 
-def _use_utf8() -> None:
-    """The same bytes on every system: UTF-8, and no carriage returns on Windows."""
+def _prepare_process() -> None:
+    for descriptor in (0, 1, 2):
+        # One that the caller closed would be given to the next file we open, and a library
+        # that complains on stderr would write into our results.
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for good
+    # The same bytes on every system: UTF-8, and no carriage returns on Windows.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    # Pillow warns of harmless flaws in photos; what matters arrives as an error.
+    warnings.filterwarnings("ignore", module="PIL")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
 
 
-def _silence_libraries() -> None:
-    """Keep stderr to ourselves: libtiff prints its complaints straight to file descriptor 2.
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Leave by way of every ``finally``, so that no half-written file stays behind."""
+    raise SystemExit(TERMINATED)
 
-    What it complains of arrives as an exception too, and is reported as the photo's error.
+
+@contextlib.contextmanager
+def _stderr_to_ourselves() -> Iterator[None]:
+    """Keep libtiff and others from printing their complaints straight to descriptor 2.
+
+    What they complain of arrives as an exception too, and is reported as the photo's error.
     """
-    if sys.stderr is None:
-        return
-    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    ours, python_stderr = os.dup(2), sys.stderr
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
     _discard(2)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stderr.close()
+        sys.stderr = python_stderr
+        os.dup2(ours, 2)
+        os.close(ours)
 
 
 def _flush() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from flowers_onnx.cpus import MAX_THREADS
 from flowers_onnx.errors import UsageError
 
 FORMATS = ("text", "json", "jsonl", "csv")
@@ -51,7 +52,7 @@ def classify(
       --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
       --threads N        threads to use (the CPUs that this process is allowed)
-      --max_pixels N     most pixels decoded for one image (32000000)
+      --max_pixels N     most pixels decoded for one image (24000000)
 
     Put -- before names that begin with a dash.
     """
@@ -63,7 +64,7 @@ def classify(
     chosen_format = _choice("format", format, FORMATS)
     chosen_lang = _choice("lang", lang, ("en", "es", "la"))
     limits = {} if max_pixels is None else {"max_pixels": _count("max_pixels", max_pixels)}
-    thread_count = None if threads is None else _count("threads", threads)
+    thread_count = None if threads is None else _count("threads", threads, MAX_THREADS)
 
     def work() -> int:
         from flowers_onnx.classifier import Classifier
@@ -73,7 +74,7 @@ def classify(
         classifier = Classifier(model, threads=thread_count, **limits)
         with open_output(output) as stream:
             writer = result_writer(chosen_format, stream, show=candidates or 1)
-            sources = expand(paths, sys.stdin.buffer)
+            sources = expand(paths, sys.stdin.buffer if sys.stdin else None)
             results = classifier.classify_many(sources, top_k=candidates or 5, lang=chosen_lang)
             return 1 if writer.write_all(results) else 0
 
@@ -127,7 +128,7 @@ def info(*, format: str = "text", model: str | None = None, threads: str | None 
       --threads N        threads to use (the CPUs that this process is allowed)
     """
     chosen_format = _choice("format", format, ("text", "json"))
-    thread_count = None if threads is None else _count("threads", threads)
+    thread_count = None if threads is None else _count("threads", threads, MAX_THREADS)
 
     def work() -> int:
         from flowers_onnx.report import describe
@@ -147,11 +148,13 @@ COMMANDS: dict[str, Callable[..., Job]] = {
 }
 
 
-def _count(flag: str, text: str) -> int:
+def _count(flag: str, text: str, limit: int = 10**12) -> int:
     """A flag's value as a positive integer."""
-    if not (text.isascii() and text.isdigit() and int(text[:12]) > 0 and len(text) <= 12):
-        raise UsageError(f"--{flag} needs a whole number of at least 1, not {text!r}")
-    return int(text)
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    if not 1 <= number <= limit:
+        bound = f" and at most {limit}" if limit < 10**12 else ""
+        raise UsageError(f"--{flag} needs a whole number of at least 1{bound}, not {text!r}")
+    return number
 
 
 def _choice(flag: str, text: str, choices: Iterable[str]) -> str:

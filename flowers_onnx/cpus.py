@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+#: More than any machine for small models has; onnxruntime fails badly far above.
+MAX_THREADS = 1024
+
 
 def allowed_cpus(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
     """CPUs that affinity and the cgroup quota (v2 or v1) leave, rounded up; at least 1."""

@@ -46,8 +46,8 @@ def run(argv: tuple[str, ...]) -> int:
         codes.append(result.work())
 
     # Only the last `--` is Fire's: ours takes that place from any that a user could give,
-    # and moves Fire's separator away from the `-` that means standard input.
-    fire.Fire(commands, [*argv, "--", f"--separator={MARK}{MARK}"], "flowers", execute)
+    # and moves Fire's separator from the `-` that means standard input to what no word holds.
+    fire.Fire(commands, [*argv, "--", "--separator=\0"], "flowers", execute)
     return codes[0]
 
 

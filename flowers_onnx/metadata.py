@@ -21,6 +21,8 @@ SCHEMA = "1"
 MODEL_VARIABLE = "FLOWERS_ONNX_MODEL"
 #: The languages of `Label.name`: English, Spanish, Latin.
 LANGUAGES = ("en", "es", "la")
+#: Pillow's resampling filters by name.
+KERNELS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 _METADATA_PROPS = 14  # field numbers of onnx.proto: ModelProto.metadata_props,
 _KEY, _VALUE = 1, 2  # StringStringEntryProto.key and .value
@@ -99,28 +101,12 @@ def read_info(path: Path) -> ModelInfo:
         found = f"metadata schema {schema}" if schema else "no flowers-onnx metadata"
         raise ModelError(f"{path} has {found}; schema {SCHEMA} is needed (see export/convert.py)")
     try:
-        preprocess = json.loads(properties["preprocess"])
-        if preprocess["resize"] != "center_crop":
-            raise ValueError(f"unknown resize rule {preprocess['resize']!r}")
-        rows = json.loads(properties["labels"])
         return ModelInfo(
             path=path,
             name=properties["model_name"],
             version=properties["model_version"],
-            labels=tuple(
-                Label(
-                    row["class_id"],
-                    row["label"],
-                    row.get("scientific_name"),
-                    row.get("spanish_name"),
-                )
-                for row in rows
-            ),
-            preprocess=Preprocess(
-                int(properties["input_size"]),
-                float(preprocess["crop_fraction"]),
-                preprocess["kernel"],
-            ),
+            labels=_labels(properties),
+            preprocess=_preprocess(properties),
             dataset=properties.get("dataset", ""),
             date=properties.get("date", ""),
             license=properties.get("license", ""),
@@ -128,6 +114,29 @@ def read_info(path: Path) -> ModelInfo:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"the metadata of {path} is broken: {error!r}") from error
+
+
+def _labels(properties: dict[str, str]) -> tuple[Label, ...]:
+    rows = json.loads(properties["labels"])
+    if not rows:
+        raise ValueError("no labels")
+    return tuple(_label(row) for row in rows)
+
+
+def _label(row: dict[str, Any]) -> Label:
+    names = (row["label"], row.get("scientific_name"), row.get("spanish_name"))
+    if not isinstance(names[0], str) or not all(isinstance(name, str | None) for name in names):
+        raise ValueError(f"names must be text: {row}")
+    return Label(row["class_id"], *names)
+
+
+def _preprocess(properties: dict[str, str]) -> Preprocess:
+    rule = json.loads(properties["preprocess"])
+    found = Preprocess(int(properties["input_size"]), float(rule["crop_fraction"]), rule["kernel"])
+    known = rule["resize"] == "center_crop" and found.kernel in KERNELS
+    if not known or found.size < 1 or not 0 < found.crop_fraction <= 1:
+        raise ValueError(f"unknown preprocessing {rule} to {found.size} pixels")
+    return found
 
 
 def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:

@@ -21,8 +21,9 @@ from flowers_onnx.sources import Stream, Unreadable
 #: or RGB pixels as a uint8 array ``[H, W, 3]``.
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Pixels | Stream | Unreadable
 
-#: Most bytes read from a pipe or another source of unknown size, which is kept in memory.
-MAX_STREAM_BYTES = 64 << 20
+#: Largest file: some of Pillow's decoders read all of it into memory.
+MAX_BYTES = 64 << 20
+_TOO_LARGE = ImageError("too_large", f"more than {MAX_BYTES >> 20} MiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class PhotoReader:
             case Stream(path, stream):
                 return self._read_stream(stream, display_path(path))
             case str() | os.PathLike():
-                return self._read_path(os.fspath(source))
+                return self._read_path(os.fsdecode(source))
             case bytes():
                 return self._decode(Photo(), io.BytesIO(source))
             case Image.Image():
@@ -69,23 +70,32 @@ class PhotoReader:
         photo = Photo(display_path(path))
         try:
             with open(path, "rb") as file:
-                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return self._decode(photo, file)
-                return self._read_stream(file, photo.path)
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    return self._read_stream(file, photo.path)
+                if found.st_size > MAX_BYTES:
+                    return replace(photo, error=_TOO_LARGE)
+                return self._decode(photo, file)
         except OSError as error:
             return replace(photo, error=from_os_error(error))
-        except ValueError:  # a null byte in the name
+        except ValueError:  # a null byte or a lone surrogate in the name
             return replace(photo, error=ImageError("not_found", "no such file or folder"))
 
     def _read_stream(self, stream: BinaryIO, path: str | None) -> Photo:
-        """Read a stream to its end, in memory, if it is no larger than a photo can be."""
+        """Read a stream to its end, in memory, if it is no larger than a photo may be."""
+        data = bytearray()
         try:
-            data = stream.read(MAX_STREAM_BYTES + 1)
+            # A raw stream may give less than is asked for long before its end.
+            while chunk := stream.read(MAX_BYTES + 1 - len(data)):
+                if not isinstance(chunk, bytes):
+                    raise UsageError("can't classify a text stream; open it in binary mode")
+                data += chunk
         except OSError as error:
             return Photo(path, error=from_os_error(error))
-        if len(data) > MAX_STREAM_BYTES:
-            limit = f"more than {MAX_STREAM_BYTES >> 20} MiB from a stream"
-            return Photo(path, error=ImageError("too_large", limit))
+        except ValueError as error:
+            return Photo(path, error=ImageError("read_error", f"can't be read: {error}"))
+        if len(data) > MAX_BYTES:
+            return Photo(path, error=_TOO_LARGE)
         return self._decode(Photo(path), io.BytesIO(data))
 
     def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO) -> Photo:
@@ -105,7 +115,10 @@ class PhotoReader:
 
 def display_path(path: str) -> str:
     r"""``path`` as valid Unicode: bytes that are not UTF-8 become ``\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a lone surrogate, which no file system gives
+        return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _image_of(pixels: Pixels) -> Image.Image:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import BinaryIO
@@ -19,20 +20,22 @@ from flowers_onnx.metadata import Preprocess
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Most pixels that are decoded for one image. With Pillow's 4 to 6 bytes a pixel this
-#: keeps the whole process below 300 MB. JPEGs count after their cheap reduction in the
-#: decoder, so that a 100-megapixel photo still fits.
-MAX_PIXELS = 32_000_000
+#: Most pixels that are decoded for one image. At Pillow's 7 bytes a pixel or less this keeps
+#: the whole process below 300 MB. JPEGs count after their cheap reduction in the decoder,
+#: so that a 100-megapixel photo still fits.
+MAX_PIXELS = 24_000_000
 
-#: Above this, images are decoded one at a time, whatever the number of threads.
-_LARGE = 8_000_000
-_one_large_at_a_time = threading.Lock()
+#: What a pixel of these costs, in ordinary pixels: WebP and AVIF decode into buffers of their
+#: own, and more than 8 bits are converted by way of floating point.
+_COSTLY_FORMATS = {"WEBP": 2, "AVIF": 2}
+_COSTLY_MODE = 2
 
 #: The decoder may leave an image this many times larger than needed, never less: a
 #: reduction in the JPEG decoder down to the very size would cost accuracy.
 _HEADROOM = 2
 
 _ORIENTATION_TAG = 0x0112
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -67,30 +70,30 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
         # Enough for the cropped square at twice the input size; only JPEG can do it.
         needed = math.ceil(_HEADROOM * preprocess.size / preprocess.crop_fraction)
         image.draft(None, (needed, needed))
-        return _prepare(image, size, preprocess, max_pixels)
+        # With all its coefficients in memory, a JPEG costs the same reduced or not.
+        whole = image.format in ("JPEG", "MPO") and _keeps_coefficients(image, file)
+        pixels = _area(size) if whole else _largest_area(image)
+        return _prepare(image, size, pixels, preprocess, max_pixels)
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
-    return _prepare(image, image.size, preprocess, max_pixels)
+    return _prepare(image, image.size, _largest_area(image), preprocess, max_pixels)
 
 
 def _prepare(
-    image: Image.Image, size: tuple[int, int], preprocess: Preprocess, max_pixels: int
+    image: Image.Image, size: tuple[int, int], pixels: int, preprocess: Preprocess, max_pixels: int
 ) -> Decoded:
-    """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
+    """``size`` is the image's own, ``pixels`` what the decoder will hold at once."""
     width, height = size
     if not width or not height:
         raise ImageError("corrupt", "the image has no pixels")
-    # A progressive JPEG holds all its coefficients in memory, reduced or not.
-    decoded = size if "progressive" in image.info else image.size
-    count = decoded[0] * decoded[1]
-    if count > max_pixels:
-        raise ImageError(
-            "too_large",
-            f"{width} x {height} pixels; at most {max_pixels / 1e6:g} million are decoded",
-        )
-    with _one_large_at_a_time if count > _LARGE else nullcontext():
+    cost = pixels * _COSTLY_FORMATS.get(image.format or "", 1)
+    if image.mode.startswith("I") or image.mode == "F":
+        cost *= _COSTLY_MODE
+    if cost > max_pixels:
+        raise ImageError("too_large", f"{width} x {height} pixels are too many to decode")
+    with _memory.reserve(cost):
         square = _square(image, preprocess)
     # The crop is centred, so turning the small square equals turning the large image.
     orientation = _orientation(image)
@@ -99,6 +102,60 @@ def _prepare(
     if orientation in _SIDEWAYS:
         width, height = height, width
     return Decoded(np.asarray(square), width, height)
+
+
+class _Memory:
+    """Keeps what all threads decode at one time within what a single image may cost."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._used = 0
+
+    @contextmanager
+    def reserve(self, cost: int) -> Iterator[None]:
+        """Wait until ``cost`` pixels fit beside those in use, or nothing else is in use."""
+        with self._free:
+            self._free.wait_for(lambda: not self._used or self._used + cost <= MAX_PIXELS)
+            self._used += cost
+        try:
+            yield
+        finally:
+            with self._free:
+                self._used -= cost
+                self._free.notify_all()
+
+
+_memory = _Memory()
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def _largest_area(image: Image.Image) -> int:
+    """Pixels of the image, or of one of its tiles: a TIFF's may be larger than the image."""
+    tile_size = (0, 0)
+    if isinstance(tags := getattr(image, "tag_v2", None), Mapping):
+        with suppress(TypeError, ValueError):
+            tile_size = (int(tags.get(_TILE_WIDTH, 0)), int(tags.get(_TILE_LENGTH, 0)))
+    return max(_area(image.size), _area(tile_size))
+
+
+def _keeps_coefficients(image: Image.Image, file: BinaryIO) -> bool:
+    """Whether a JPEG must be held in memory whole: progressive, or with several scans.
+
+    Pillow has just read the header of the first scan, which says how many components it
+    holds: all of them if there is no other scan.
+    """
+    if "progressive" in image.info:
+        return True
+    components = len(image.getbands())
+    length = 6 + 2 * components
+    end = file.tell()
+    file.seek(max(0, end - length - 2))
+    scan = file.read(length + 2)
+    file.seek(end)
+    return scan[:5] != b"\xff\xda" + length.to_bytes(2, "big") + bytes([components])
 
 
 def crop_and_resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
@@ -125,7 +182,7 @@ def _open(file: BinaryIO) -> Image.Image:
     try:
         import_module(f"PIL.{READABLE[name]}")
         # Not `Image.open`, which loads five plugins for any format, and warns of large
-        # images by a filter that threads share; `prepare` sets the limit.
+        # images by a filter that threads share; `_prepare` sets the limit.
         make, _ = Image.OPEN[name]
         return make(file, "")
     except Exception as error:

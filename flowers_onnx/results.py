@@ -31,8 +31,8 @@ class Prediction:
     """The answer for one photo; ``top`` holds the best candidates, best first.
 
     ``width`` and ``height`` are in pixels, as displayed (EXIF orientation applied).
-    ``sha256`` is of the bytes as given, in hexadecimal; it and ``path`` are ``None`` where
-    the photo came as decoded pixels.
+    ``sha256`` is of the bytes as given, in hexadecimal; ``None`` where the photo came as
+    decoded pixels. ``path`` is ``None`` for anything but a path.
     """
 
     top: tuple[Candidate, ...]

@@ -17,9 +17,9 @@ INPUT, OUTPUT = "image", "probabilities"
 
 
 class Session:
-    """One loaded network; ``run`` may be called from several threads at once."""
+    """One loaded network; ``probabilities`` may be called from several threads at once."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, size: int, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -34,10 +34,12 @@ class Session:
             )
         except Exception as error:  # onnxruntime's errors have no common base
             raise ModelError(f"onnxruntime can't load {path}: {_first_line(error)}") from error
-        inputs = {item.name for item in self._session.get_inputs()}
+        inputs = [(i.name, i.type, i.shape[1:]) for i in self._session.get_inputs()]
+        if inputs != [(INPUT, "tensor(uint8)", [size, size, 3])]:
+            raise ModelError(f"{path} needs one input {INPUT!r}, uint8 [N, {size}, {size}, 3]")
         outputs = {item.name: item.shape for item in self._session.get_outputs()}
-        if inputs != {INPUT} or OUTPUT not in outputs:
-            raise ModelError(f"{path} needs the input {INPUT!r} and the output {OUTPUT!r}")
+        if OUTPUT not in outputs:
+            raise ModelError(f"{path} needs the output {OUTPUT!r}")
         #: Width of the output, where the file says it.
         classes = outputs[OUTPUT][-1]
         self.classes: int | None = classes if isinstance(classes, int) else None

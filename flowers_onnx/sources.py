@@ -31,7 +31,7 @@ class Unreadable:
     error: ImageError
 
 
-def expand(words: Iterable[str], stdin: BinaryIO) -> Iterator[str | Stream | Unreadable]:
+def expand(words: Iterable[str], stdin: BinaryIO | None) -> Iterator[str | Stream | Unreadable]:
     """The photos that ``words`` name: files, folders, glob patterns, ``-`` for ``stdin``.
 
     Folders are walked recursively in sorted order, hidden entries left out, images told
@@ -39,14 +39,22 @@ def expand(words: Iterable[str], stdin: BinaryIO) -> Iterator[str | Stream | Unr
     """
     for word in words:
         if word == STDIN:
-            yield Stream(STDIN, stdin)
+            yield _standard_input(stdin)
         elif not _is_pattern(word):
             yield from _expand_path(word)
         elif matches := sorted(glob.glob(word, recursive=True)):
             for match in matches:
-                yield from _expand_path(match)
+                # `**` gives the content of a folder beside the folder itself.
+                if "**" not in word or not os.path.isdir(match):
+                    yield from _expand_path(match)
         else:
             yield Unreadable(word, ImageError("not_found", "no file matches the pattern"))
+
+
+def _standard_input(stdin: BinaryIO | None) -> Stream | Unreadable:
+    if stdin is None:
+        return Unreadable(STDIN, ImageError("read_error", "standard input is closed"))
+    return Stream(STDIN, stdin)
 
 
 def _is_pattern(word: str) -> bool:
@@ -66,29 +74,35 @@ def _expand_path(path: str) -> Iterator[str | Unreadable]:
 
 
 def _walk(folder: str) -> Iterator[str | Unreadable]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = sorted(
-                (entry for entry in entries if not entry.name.startswith(".")),
-                key=lambda entry: entry.name,
-            )
-    except OSError as error:
-        yield Unreadable(folder, from_os_error(error))
-        return
-    for entry in visible:
-        if entry.is_dir(follow_symlinks=False):  # a link to a folder may lead in circles
-            yield from _walk(entry.path)
-        elif _claims_to_be_an_image(entry):
-            yield entry.path
+    """Depth first, in sorted order; a stack, since folders may be nested deeper than calls."""
+    waiting: list[str | os.DirEntry[str]] = [folder]
+    while waiting:
+        item = waiting.pop()
+        # A link to a folder is not followed: it may lead in circles.
+        if isinstance(item, str) or item.is_dir(follow_symlinks=False):
+            try:
+                waiting += reversed(_visible(os.fspath(item)))
+            except OSError as error:
+                yield Unreadable(os.fspath(item), from_os_error(error))
+        elif _claims_to_be_an_image(item):
+            yield item.path
+
+
+def _visible(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry for entry in entries if not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
 
 
 def _claims_to_be_an_image(entry: os.DirEntry[str]) -> bool:
     """By its name, or failing that by its content."""
+    if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+        return not entry.is_dir()
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return False
-        if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-            return True
         with open(entry.path, "rb") as file:
             return sniff(file.read(HEADER_SIZE)) is not None
     except OSError:

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TextIO
 
-from flowers_onnx.errors import OutputError
+from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.formats import HEADER_SIZE, sniff
 from flowers_onnx.results import Failure, Prediction, Result
+from flowers_onnx.talk import say
 
 CSV_COLUMNS = (
     "schema",
@@ -46,15 +48,17 @@ def open_output(path: str | None) -> Iterator[TextIO]:
     Raises ``OutputError`` at once if the file can't be made, before any work is done.
     """
     try:
-        if path is None:
+        if path in (None, "-"):
             if sys.stdout is None:
                 raise OutputError("standard output is closed")
             yield sys.stdout
-        elif _is_special(path):
+        elif path is not None and _is_special(path):
             with open(path, "w", encoding="utf-8", newline="\n") as stream:
                 yield stream
         else:
-            with _atomic(os.path.realpath(path)) as stream:
+            target = os.path.realpath(path or "")
+            _refuse_image(target)
+            with _atomic(target) as stream:
                 yield stream
     except BrokenPipeError:
         raise
@@ -72,6 +76,13 @@ def _is_special(path: str) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def _refuse_image(path: str) -> None:
+    """A pattern after ``--output`` puts a photo in the place of the output file."""
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
+        if sniff(file.read(HEADER_SIZE)) is not None:
+            raise UsageError(f"--output {path} is an image; it won't be overwritten")
+
+
 @contextlib.contextmanager
 def _atomic(path: str) -> Iterator[TextIO]:
     if os.path.isdir(path):
@@ -83,15 +94,21 @@ def _atomic(path: str) -> Iterator[TextIO]:
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as stream:
             yield stream
-        # mkstemp makes private files; give it the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
+        os.chmod(temporary, _mode_for(path))  # mkstemp makes private files
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _mode_for(path: str) -> int:
+    """The permissions that the file has, or that any new file would get."""
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(os.stat(path).st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:
@@ -124,13 +141,11 @@ class TextWriter:
             if isinstance(result, Failure):
                 failures += 1
                 self._stream.flush()  # keeps the order where both go to one terminal
-                print(
-                    f"{_printable(result.path)}: {result.message} ({result.code})", file=sys.stderr
-                )
+                say(f"{_printable(result.path)}: {result.message} ({result.code})")
             else:
                 self._write(result)
         if failures and total > 1:
-            print(f"flowers: {failures} of {total} inputs failed", file=sys.stderr)
+            say(f"flowers: {failures} of {total} inputs failed")
         return failures
 
     def _write(self, result: Prediction) -> None:
@@ -242,5 +257,5 @@ def _percent(confidence: float) -> str:
 
 def _printable(path: str | None) -> str:
     """A name on one line: control characters can't move the terminal's cursor."""
-    text = path or "-"
+    text = "-" if path is None else path
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

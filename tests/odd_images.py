@@ -6,7 +6,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,36 @@ def png_of_size(width: int, height: int) -> bytes:
 def bomb_gif(side: int) -> bytes:
     """A GIF whose screen is ``side`` pixels square and whose only frame is missing."""
     return b"GIF89a" + struct.pack("<HH", side, side) + b"\x80\0\0" + b"\0" * 6 + b";"
+
+
+def jpeg_in_scans(side: int) -> bytes:
+    """A sequential JPEG whose first scan claims to hold one component of three."""
+    data = encode(Image.new("RGB", (side, side), "teal"), "JPEG")
+    at = data.index(b"\xff\xda")
+    return data[:at] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + data[at + 14 :]
+
+
+def tiff_with_a_huge_tile(side: int) -> bytes:
+    """A small TIFF that declares a tile of ``side`` pixels square."""
+    tags = [(256, 100), (257, 100), (258, 8), (259, 1), (262, 1), (277, 1),
+            (322, side), (323, side), (324, 200), (325, side * side)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(5000)
+
+
+#: Images near the limits of what is decoded, by name; each must stay within the memory.
+HEAVY: dict[str, Callable[[], bytes]] = {
+    "limit.webp": lambda: encode(gradient(3460, 3460), "WEBP", quality=20, method=0),
+    "limit.png": lambda: encode(gradient(4890, 4890).convert("RGBA"), "PNG", compress_level=1),
+    "deep.png": lambda: encode(
+        Image.fromarray(np.zeros((3460, 3460), np.uint16)), "PNG", compress_level=1
+    ),
+    "cmyk.jpg": lambda: encode(
+        Image.new("CMYK", (4890, 4890), (9, 80, 70, 0)), "JPEG", progressive=True
+    ),
+    "scans.jpg": lambda: jpeg_in_scans(12_000),
+    "tile.tif": lambda: tiff_with_a_huge_tile(12_000),
+}
 
 
 def make(folder: Path) -> Iterator[tuple[str, Expectation]]:
@@ -117,6 +147,8 @@ def make(folder: Path) -> Iterator[tuple[str, Expectation]]:
     yield write("photo.jxl", b"\xff\x0a" + bytes(500), "unsupported")
     yield write("bomb.png", png_of_size(50_000, 50_000), "too_large")
     yield write("big.png", png_of_size(8000, 8000), "too_large")
+    yield write("scans.jpg", jpeg_in_scans(12_000), ("too_large", "corrupt"))
+    yield write("tile.tif", tiff_with_a_huge_tile(12_000), ("too_large", "corrupt"))
     yield write("bomb.gif", bomb_gif(65_535), ("too_large", "truncated", "corrupt"))
     yield write("bmp-huge.bmp", b"BM" + bytes(16) + struct.pack("<iiHHI", 60_000, 60_000, 1, 24, 0)
                 + bytes(20), ("too_large", "corrupt"))  # fmt: skip

@@ -9,6 +9,7 @@ import io
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,15 @@ def test_image_errors(classifier: Classifier, source: str | bytes, code: str) ->
 
 
 @pytest.mark.parametrize(
-    "source", [None, 5, np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), "u1")]
+    "source",
+    [
+        None,
+        5,
+        io.StringIO("text"),
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((0, 4, 3), "u1"),
+    ],
 )
 def test_things_that_are_no_photos(classifier: Classifier, source: object) -> None:
     with pytest.raises(UsageError):
@@ -134,7 +143,10 @@ def test_many_is_lazy_and_bounded(sample: Path) -> None:
         next(results)
     assert taken < 12
     results.close()  # type: ignore[attr-defined]
-    assert not [t for t in threading.enumerate() if t.name.startswith("flowers-decode")]
+    deadline = time.monotonic() + 10
+    while [t for t in threading.enumerate() if t.name.startswith("flowers-decode")]:
+        assert time.monotonic() < deadline, "decoding goes on after the consumer has left"
+        time.sleep(0.01)
 
 
 def test_one_classifier_serves_many_threads(classifier: Classifier, sample: Path) -> None:

@@ -47,6 +47,8 @@ def test_file_names_arrive_as_typed(
         (["classify", "x.jpg", "--top_k", "--format", "csv"], "--top_k needs a value"),
         (["classify", "x.jpg", "--top_k", "zero"], "--top_k needs a whole number"),
         (["classify", "x.jpg", "--top_k", "0"], "--top_k needs a whole number"),
+        (["help", "nonsense"], "no such command: nonsense"),
+        (["classify", "x.jpg", "--threads", "9999"], "at most 1024"),
         (["classify", "x.jpg", "--threads", "-1"], "--threads needs a whole number"),
         (["classify", "x.jpg", "--format", "xml"], "--format must be one of"),
         (["classify", "x.jpg", "--lang", "fr"], "--lang must be one of en, es, la"),

@@ -196,20 +196,27 @@ def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
     assert process.wait(timeout=30) == 0
 
 
-def test_interruption(sample: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, b"flowers: interrupted\n"), (signal.SIGTERM, b"")]
+)
+def test_stopping_leaves_nothing_behind(
+    sample: Path, tmp_path: Path, number: int, said: bytes
+) -> None:
     process = subprocess.Popen(
         [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--output", "out.jsonl"],
         stderr=subprocess.PIPE,
         cwd=tmp_path,
+        # A shell that runs tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while not os.listdir(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.stderr is not None
     with process.stderr:
-        assert process.stderr.read() == b"flowers: interrupted\n"
-    assert process.wait(timeout=20) == 130
+        assert process.stderr.read() == said
+    assert process.wait(timeout=20) == 128 + number
     assert os.listdir(tmp_path) == []
 
 
@@ -261,3 +268,69 @@ def test_info(flowers: Run) -> None:
     assert facts["environment"]["threads"] == 1
     assert facts["environment"]["telemetry"] == "off"
     assert b"sha256: " in flowers("info").stdout
+
+
+def test_interruption_while_waiting_for_a_pipe(sample: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never")
+    process = subprocess.Popen(
+        [FLOWERS, "classify", sample, "never", "--format", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    process.communicate()
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
+    command = f'"{FLOWERS}" classify "{sample}" --format jsonl --output out.jsonl {closed}>&-'
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
+
+
+def test_closed_standard_output_is_an_output_error(sample: Path) -> None:
+    command = f'"{FLOWERS}" classify "{sample}" >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 4
+    assert done.stderr == b"flowers: standard output is closed\n"
+
+
+def test_a_photo_is_never_overwritten(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(sample.read_bytes())
+    done = flowers("classify", sample, "--output", "a.jpg")
+    assert done.returncode == 2
+    assert (tmp_path / "a.jpg").read_bytes() == sample.read_bytes()
+
+
+def test_output_replaces_an_older_file_and_keeps_its_permissions(
+    flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out.txt").write_text("older")
+    (tmp_path / "out.txt").chmod(0o600)
+    assert flowers("classify", sample, "--output", "out.txt").returncode == 0
+    assert (tmp_path / "out.txt").read_text() != "older"
+    assert (tmp_path / "out.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_deeply_nested_folders(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    for _ in range(700):
+        folder /= "d"
+    folder.mkdir(parents=True)
+    (folder / "x.jpg").write_bytes(sample.read_bytes())
+    assert flowers("classify", "deep", "--format", "jsonl").returncode == 0
+
+
+def test_recursive_patterns_name_each_file_once(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "p/q").mkdir(parents=True)
+    for name in ("p/1.jpg", "p/q/2.jpg"):
+        (tmp_path / name).write_bytes(sample.read_bytes())
+    paths = [r["path"] for r in records(flowers("classify", "p/**", "--format", "jsonl").stdout)]
+    assert paths == ["p/1.jpg", "p/q/2.jpg"]

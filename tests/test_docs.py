@@ -69,7 +69,7 @@ def test_general_help_and_exit_codes_are_documented() -> None:
         flowers_onnx.UsageError, flowers_onnx.ModelError, flowers_onnx.OutputError
     )}  # fmt: skip
     documented = set(re.findall(r"^\| `(\d+)` \|", USAGE, re.MULTILINE))
-    assert documented == {"0", "1", "130", *codes}
+    assert documented == {"0", "1", "130", "143", *codes}
 
 
 def test_the_environment_variables_are_documented() -> None:

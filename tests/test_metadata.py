@@ -32,12 +32,18 @@ def onnx_file(properties: dict[str, str], graph: bytes = b"") -> bytes:
     return b"\x08\x0a" + field(7, graph) + b"".join(field(14, entry) for entry in entries)
 
 
+def preprocess(**changes: object) -> str:
+    return json.dumps(
+        {"resize": "center_crop", "crop_fraction": 0.9, "kernel": "bicubic"} | changes
+    )
+
+
 GOOD = {
     "schema": "1",
     "model_name": "test",
     "model_version": "2.0",
     "input_size": "224",
-    "preprocess": json.dumps({"resize": "center_crop", "crop_fraction": 0.9, "kernel": "bicubic"}),
+    "preprocess": preprocess(),
     "labels": json.dumps([{"class_id": 1, "label": "rose", "scientific_name": "Rosa"}]),
 }
 
@@ -80,7 +86,12 @@ def test_any_bytes_are_a_model_error(tmp_path_factory: pytest.TempPathFactory, d
         ({"labels": "{"}, "metadata of"),
         ({"labels": "[{}]"}, "metadata of"),
         ({"input_size": "big"}, "metadata of"),
-        ({"preprocess": '{"resize": "squash"}'}, "unknown resize rule"),
+        ({"labels": "[]"}, "no labels"),
+        ({"labels": '[{"class_id": 1, "label": 5}]'}, "names must be text"),
+        ({"input_size": "-3"}, "unknown preprocessing"),
+        ({"preprocess": preprocess(resize="squash")}, "unknown preprocessing"),
+        ({"preprocess": preprocess(kernel="magic")}, "unknown preprocessing"),
+        ({"preprocess": preprocess(crop_fraction=5)}, "unknown preprocessing"),
     ],
 )
 def test_broken_metadata(tmp_path: Path, change: dict[str, str], complaint: str) -> None:
