@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import BinaryIO
@@ -25,10 +25,12 @@ Pixels = npt.NDArray[np.uint8]
 #: so that a 100-megapixel photo still fits.
 MAX_PIXELS = 24_000_000
 
-#: What a pixel of these costs, in ordinary pixels: WebP and AVIF decode into buffers of their
-#: own, and more than 8 bits are converted by way of floating point.
+#: What a pixel of these costs, in ordinary pixels: they decode into buffers of their own.
 _COSTLY_FORMATS = {"WEBP": 2, "AVIF": 2}
-_COSTLY_MODE = 2
+#: From this cost on, memory is returned to the system after an image.
+_LARGE = 4_000_000
+#: They take their buffers as soon as they are opened, so one image waits for the other.
+_turns = {name: threading.Lock() for name in _COSTLY_FORMATS}
 
 #: The decoder may leave an image this many times larger than needed, never less: a
 #: reduction in the JPEG decoder down to the very size would cost accuracy.
@@ -63,9 +65,11 @@ class Decoded:
 def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode an image file and crop and resize it; raises ``ImageError``.
 
-    ``file`` is seekable and read from its start.
+    ``file`` is seekable and read from its start; it is closed.
     """
-    with _open(file) as image:
+    name = _identify(file)
+    with _turns.get(name, nullcontext()):
+        image = _open(file, name)
         size = image.size
         # Enough for the cropped square at twice the input size; only JPEG can do it.
         needed = math.ceil(_HEADROOM * preprocess.size / preprocess.crop_fraction)
@@ -73,28 +77,31 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
         # With all its coefficients in memory, a JPEG costs the same reduced or not.
         whole = image.format in ("JPEG", "MPO") and _keeps_coefficients(image, file)
         pixels = _area(size) if whole else _largest_area(image)
-        return _prepare(image, size, pixels, preprocess, max_pixels)
+        with _memory.reserve(_cost(image, size, pixels, max_pixels)), closing(image):
+            return _prepare(image, size, preprocess)
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
-    return _prepare(image, image.size, _largest_area(image), preprocess, max_pixels)
+    size = image.size
+    with _memory.reserve(_cost(image, size, _largest_area(image), max_pixels)):
+        return _prepare(image, size, preprocess)
 
 
-def _prepare(
-    image: Image.Image, size: tuple[int, int], pixels: int, preprocess: Preprocess, max_pixels: int
-) -> Decoded:
-    """``size`` is the image's own, ``pixels`` what the decoder will hold at once."""
-    width, height = size
-    if not width or not height:
+def _cost(image: Image.Image, size: tuple[int, int], pixels: int, max_pixels: int) -> int:
+    """What decoding takes, in ordinary pixels; ``pixels`` are those the decoder holds at once."""
+    if not _area(size):
         raise ImageError("corrupt", "the image has no pixels")
     cost = pixels * _COSTLY_FORMATS.get(image.format or "", 1)
-    if image.mode.startswith("I") or image.mode == "F":
-        cost *= _COSTLY_MODE
     if cost > max_pixels:
-        raise ImageError("too_large", f"{width} x {height} pixels are too many to decode")
-    with _memory.reserve(cost):
-        square = _square(image, preprocess)
+        raise ImageError("too_large", f"{size[0]} x {size[1]} pixels are too many to decode")
+    return cost
+
+
+def _prepare(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Decoded:
+    """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
+    width, height = size
+    square = _square(image, preprocess)
     # The crop is centred, so turning the small square equals turning the large image.
     orientation = _orientation(image)
     if orientation in _ORIENTATIONS:
@@ -120,12 +127,22 @@ class _Memory:
         try:
             yield
         finally:
+            if cost > _LARGE:
+                _return_freed_memory()
             with self._free:
                 self._used -= cost
                 self._free.notify_all()
 
 
 _memory = _Memory()
+
+
+def _return_freed_memory() -> None:
+    """Give back what glibc keeps for each thread that has ever decoded a large image."""
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -168,8 +185,8 @@ def crop_and_resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     return image.resize((preprocess.size, preprocess.size), kernel, box=box)
 
 
-def _open(file: BinaryIO) -> Image.Image:
-    """Identify the format by content and open it, undecoded."""
+def _identify(file: BinaryIO) -> str:
+    """Pillow's name of the format, told by content."""
     header = file.read(HEADER_SIZE)
     file.seek(0)
     if not header:
@@ -179,6 +196,11 @@ def _open(file: BinaryIO) -> Image.Image:
         raise ImageError("not_an_image", "not an image, or of an unknown format")
     if name not in READABLE:
         raise ImageError("unsupported", f"{name} images are not supported; convert it to JPEG")
+    return name
+
+
+def _open(file: BinaryIO, name: str) -> Image.Image:
+    """The image, not decoded yet."""
     try:
         import_module(f"PIL.{READABLE[name]}")
         # Not `Image.open`, which loads five plugins for any format, and warns of large
@@ -193,6 +215,10 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     """Decode and shrink to an RGB square of the input size."""
     try:
         image.load()
+        if image.mode.startswith("I") or image.mode == "F":
+            scale = _scale_to_8_bits(image)
+            grey = np.nan_to_num(np.asarray(crop_and_resize(image.convert("F"), preprocess)))
+            return Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8)).convert("RGB")
         return crop_and_resize(_to_rgb(_reduced(image, preprocess)), preprocess)
     except Exception as error:  # Pillow's decoders raise nearly every built-in error
         raise _decoding_error(error) from error
@@ -217,11 +243,9 @@ def _reduced(image: Image.Image, preprocess: Preprocess) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB: alpha over white, high bit depths scaled to 8 bits."""
+    """Any Pillow mode of 8 bits or less as RGB, alpha over white."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_8_bits(image)
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
@@ -230,19 +254,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """A 16-bit, 32-bit or floating-point grey image as mode ``L``.
+def _scale_to_8_bits(image: Image.Image) -> float:
+    """What makes 0..255 of a 16-bit, 32-bit or floating-point grey image.
 
     The range of the wider modes is not recorded in the file, so it is told by the values:
     up to 1 (floats), up to 255, or up to 65535.
     """
-    values = np.nan_to_num(np.asarray(image, np.float32))
-    peak = float(values.max(initial=0))
-    if image.mode.startswith("I;16") or peak > 255:
-        scale = 255 / 65535
-    else:
-        scale = 255.0 if image.mode == "F" and peak <= 1 else 1.0
-    return Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
+    if image.mode.startswith("I;16"):
+        return 255 / 65535
+    peak = np.nan_to_num(np.asarray(image.getextrema(), np.float64)).max()
+    if peak > 255:
+        return 255 / 65535
+    return 255.0 if image.mode == "F" and peak <= 1 else 1.0
 
 
 def _orientation(image: Image.Image) -> int:

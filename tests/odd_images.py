@@ -67,7 +67,7 @@ HEAVY: dict[str, Callable[[], bytes]] = {
     "limit.webp": lambda: encode(gradient(3460, 3460), "WEBP", quality=20, method=0),
     "limit.png": lambda: encode(gradient(4890, 4890).convert("RGBA"), "PNG", compress_level=1),
     "deep.png": lambda: encode(
-        Image.fromarray(np.zeros((3460, 3460), np.uint16)), "PNG", compress_level=1
+        Image.fromarray(np.zeros((4890, 4890), np.uint16)), "PNG", compress_level=1
     ),
     "cmyk.jpg": lambda: encode(
         Image.new("CMYK", (4890, 4890), (9, 80, 70, 0)), "JPEG", progressive=True

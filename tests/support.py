@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "docs" / "sample" / "flower.jpg"
+SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 #: The command that pip installed beside this interpreter.
 FLOWERS = Path(sys.executable).parent / "flowers"
 

@@ -26,7 +26,7 @@ ROOT = HERE.parent.parent
 
 def main(runs: int = 20, tensorflow: str = "", photo: str = "", keras_model: str = "") -> None:
     """Print median seconds and peak memory of each program, and the ratios."""
-    photo = photo or str(ROOT / "docs" / "sample" / "flower.jpg")
+    photo = photo or str(ROOT / "docs" / "sample" / "dahlia.jpg")
     keras_model = keras_model or str(ROOT / "model" / "flowers.keras")
     flowers = [str(Path(sys.executable).with_name("flowers")), "classify", photo]
     programs = {
