@@ -60,7 +60,7 @@ def check(data: str, *, backbone: str = "efficientnet-lite0", count: int = 50) -
 
 def source_logits(state: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     """float32 ``[N, 1000]`` of the PyTorch network for uint8 ``[N, S, S, 3]``."""
-    x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
+    x = (torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2).float() - 127) / 128
     x = functional.relu6(_norm(_conv(x, state["_conv_stem.weight"], stride=2), state, "_bn0"))
     blocks = sorted({int(name.split(".")[1]) for name in state if name.startswith("_blocks.")})
     for block, stride in zip(blocks, _strides(state, blocks), strict=True):
