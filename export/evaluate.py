@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -59,8 +61,11 @@ def evaluate(data: str, *, model: str = "", split: str = "valid", out: str = "ev
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (folder / "evaluation.json").write_text(text + "\n")
-    draw_confusion(np.array(truth), np.stack(probabilities).argmax(1), names, folder)
     print(text)
+    if importlib.util.find_spec("matplotlib") is None:
+        print("evaluate: no picture without matplotlib", file=sys.stderr)
+    else:
+        draw_confusion(np.array(truth), np.stack(probabilities).argmax(1), names, folder)
 
 
 def figures(truth: np.ndarray, probabilities: np.ndarray, names: list[str]) -> dict[str, Any]:

@@ -72,11 +72,15 @@ def general_help() -> str:
 
 def help_for(name: str) -> str:
     """The help of one command: its docstring is written for its users."""
-    return inspect.cleandoc(COMMANDS[name].__doc__ or "")
+    return _text(COMMANDS[name])
 
 
 def _summary(command: Callable[..., object]) -> str:
-    return inspect.cleandoc(command.__doc__ or "").splitlines()[0].rstrip(".")
+    return _text(command).splitlines()[0].rstrip(".")
+
+
+def _text(command: Callable[..., object]) -> str:
+    return inspect.cleandoc(command.__doc__ or "No help: Python was started with -OO.")
 
 
 def _asks_for_help(words: list[str]) -> bool:
