@@ -23,7 +23,6 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Pixels | Stre
 
 #: Largest file: some of Pillow's decoders read all of it into memory.
 MAX_BYTES = 64 << 20
-_TOO_LARGE = ImageError("too_large", f"more than {MAX_BYTES >> 20} MiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class PhotoReader:
                 if not stat.S_ISREG(found.st_mode):
                     return self._read_stream(file, photo.path)
                 if found.st_size > MAX_BYTES:
-                    return replace(photo, error=_TOO_LARGE)
+                    return replace(photo, error=_too_large())
                 return self._decode(photo, file)
         except OSError as error:
             return replace(photo, error=from_os_error(error))
@@ -95,7 +94,7 @@ class PhotoReader:
         except ValueError as error:
             return Photo(path, error=ImageError("read_error", f"can't be read: {error}"))
         if len(data) > MAX_BYTES:
-            return Photo(path, error=_TOO_LARGE)
+            return Photo(path, error=_too_large())
         return self._decode(Photo(path), io.BytesIO(data))
 
     def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO) -> Photo:
@@ -111,6 +110,10 @@ class PhotoReader:
             return Photo(decoded=prepare(image, self.preprocess, self.max_pixels))
         except ImageError as error:
             return Photo(error=error)
+
+
+def _too_large() -> ImageError:
+    return ImageError("too_large", f"more than {MAX_BYTES >> 20} MiB")
 
 
 def display_path(path: str) -> str:

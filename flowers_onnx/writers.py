@@ -48,15 +48,15 @@ def open_output(path: str | None) -> Iterator[TextIO]:
     Raises ``OutputError`` at once if the file can't be made, before any work is done.
     """
     try:
-        if path in (None, "-"):
+        if path is None or path == "-":
             if sys.stdout is None:
                 raise OutputError("standard output is closed")
             yield sys.stdout
-        elif path is not None and _is_special(path):
+        elif _is_special(path):
             with open(path, "w", encoding="utf-8", newline="\n") as stream:
                 yield stream
         else:
-            target = os.path.realpath(path or "")
+            target = os.path.realpath(path)
             _refuse_image(target)
             with _atomic(target) as stream:
                 yield stream
