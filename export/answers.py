@@ -152,7 +152,7 @@ def record(
     def answer(name: str, folder: Path) -> dict[str, Any]:
         (path,) = write_pictures([name], folder, root)
         values = classifier.probabilities(read_photo(path, info.preprocess))
-        kept = {i: round(float(v), 5) for i, v in zip(ids, values, strict=True) if v >= _SMALLEST}
+        kept = {i: round(float(v), 6) for i, v in zip(ids, values, strict=True) if v >= _SMALLEST}
         return {"sha256": sha256(path.read_bytes()).hexdigest(), "probabilities": kept}
 
     chosen = spread(list_photos(root, "valid", class_ids(root)))[:photos]
@@ -196,7 +196,7 @@ def check(
         milliseconds = 1000 * (time.perf_counter() - started) / len(answers)
         here = {"simd": simd_level(), "ms_per_picture": round(milliseconds, 1)}
     if format == "json":
-        print(json.dumps(asdict(found) | here))
+        print(json.dumps(asdict(found) | here | {"agrees": found.agrees}))
     else:
         print(found, *(f"{name} {value}" for name, value in here.items()), sep="; ")
     if not found.agrees:
