@@ -7,9 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from answers import simd_level
 from support import FLOWERS, SAMPLE, Run
 
 from flowers_onnx import Classifier
+
+
+def pytest_report_header() -> str:
+    """Which kernels the answers come from: CI runs on whatever machine there is."""
+    return f"SIMD: {simd_level()}"
 
 
 @pytest.fixture(scope="session")
