@@ -39,9 +39,9 @@ from photo_classifier import PhotoClassifier, read_photo
 from flowers_onnx import Classifier
 from flowers_onnx.metadata import find_model, read_info
 
-#: Of a probability. Products are summed exactly everywhere, but the residual additions are
-#: made in float: Arm rounds a few of their ties the other way. That moves the answer by more
-#: only where the network is unsure. Saturation moves it by 0.9, and one label in eight.
+#: Of a probability. Convolutions are exact everywhere, but Arm's kernel for residual additions
+#: rounds in fixed point and AVX2's in float: a few sums differ by 1. That moves the answer by
+#: more only where the network is unsure. Saturation moves it by 0.9, and one label in eight.
 TOLERANCE = 0.02
 #: The part of the pictures that may be moved by more than that.
 MOVED = 0.02

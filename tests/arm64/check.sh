@@ -11,10 +11,11 @@
 #     PYTHON   an interpreter with the program's packages: arm64 gets the same versions (python3)
 #     CPUS     processors to emulate ("cortex-a72 cortex-a76": Raspberry Pi 4 and 5, Neon without
 #              and with dot products)
-#     TESTS    1 to run the main tests there as well
+#     TESTS    1 to run the main tests there as well (2 minutes a processor)
 #
 # Needs Linux 6.7 or later (binary formats in a user namespace) and, on Debian,
-# apt install mmdebstrap qemu-user-static. Needs no root, and leaves the system as it was.
+# apt install mmdebstrap qemu-user-static. Needs no root, and leaves the system as it was. The
+# first run without DATA on one processor takes a minute of CPU time, a photo about a second.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 data=${1:+$(realpath "$1")}
@@ -34,10 +35,10 @@ print(*(f"{n}=={version(n)}" for n in "onnxruntime numpy pillow fire pytest hypo
 
 make_root() {
     echo "root file system: Debian 12 arm64 in $root" >&2
-    rm -rf "$work"
+    rm -rf "$root" "$work/ready"
     mkdir -p "$root"
     # Packages are unpacked, not configured: nothing has to run. tar sets the owner to whoever we are.
-    mmdebstrap --quiet --variant=extract --architectures=arm64 --include=python3,libstdc++6,coreutils,dash \
+    mmdebstrap --quiet --mode=chrootless --variant=extract --architectures=arm64 --include=python3,libstdc++6,coreutils,dash \
         bookworm - http://deb.debian.org/debian | tar -x -C "$root" --no-same-owner --exclude='./dev/*'
     # shellcheck disable=SC2086  # several requirements
     "$python" -m pip install --quiet --no-compile --target "$root/$packages" --only-binary=:all: \
