@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlowersError as error:
         say(f"flowers: {error}")
         return error.exit_code
-    except BrokenPipeError:
+    except ConnectionError:
         return _reader_left()
     except KeyboardInterrupt:
         say("flowers: interrupted")
@@ -127,7 +127,7 @@ def _flush() -> None:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
+    except ConnectionError:
         raise
     except OSError as error:
         _discard(sys.stdout.fileno())  # else the interpreter tries again at exit

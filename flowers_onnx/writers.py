@@ -60,7 +60,7 @@ def open_output(path: str | None) -> Iterator[TextIO]:
             _refuse_image(target)
             with _atomic(target) as stream:
                 yield stream
-    except BrokenPipeError:
+    except ConnectionError:
         raise
     except OSError as error:
         target = path or "standard output"
