@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
 from flowers_onnx.errors import ImageError, ModelError, UsageError
-from flowers_onnx.metadata import LANGUAGES, ModelInfo, find_model, read_info
+from flowers_onnx.metadata import LANGUAGES, ModelInfo, read_info
+from flowers_onnx.onnx_file import find_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
 from flowers_onnx.pixels import MAX_PIXELS, Decoded
 from flowers_onnx.results import Candidate, Failure, Prediction, Result, Timing

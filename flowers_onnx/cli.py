@@ -28,15 +28,6 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 
-def entry() -> NoReturn:
-    """The console script: ``main``, then leave at once.
-
-    Tearing down the interpreter takes as long as classifying a photo, and would wait for a
-    thread that still reads from a pipe nobody writes to. All output has been flushed.
-    """
-    os._exit(main())
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; stdout and stderr are flushed."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -57,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if words == ["--version"]:
-        from flowers_onnx.metadata import find_model, read_info
+        from flowers_onnx.metadata import read_info
+        from flowers_onnx.onnx_file import find_model
 
         return _print(f"flowers {__version__} (model {read_info(find_model()).id})")
     from flowers_onnx.arguments import parse

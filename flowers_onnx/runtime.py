@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ INPUT, OUTPUT = "image", "probabilities"
 class Session:
     """One loaded network; ``probabilities`` may be called from several threads at once."""
 
-    def __init__(self, path: Path, size: int, threads: int) -> None:
+    def __init__(self, path: str, size: int, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -39,7 +39,7 @@ def test_public_names_are_the_exported_ones() -> None:
 
 def test_importing_the_package_is_free() -> None:
     heavy = "{'numpy', 'PIL', 'onnxruntime', 'fire', 'asyncio'}"
-    program = f"import sys, flowers_onnx.cli; print({heavy} & sys.modules.keys() or 'none')"
+    program = f"import sys, flowers_onnx.__main__, flowers_onnx.cli; print({heavy} & sys.modules.keys() or 'none')"
     done = subprocess.run([sys.executable, "-c", program], stdout=-1, check=True)
     assert done.stdout == b"none\n"
 
