@@ -3,7 +3,7 @@
 0    every input was classified (or the reader of our output has seen enough)
 1    some inputs failed; the others were printed
 2    wrong usage; nothing was done
-3    the model can't be loaded
+3    the model, or a library that runs it, can't be loaded
 4    the results can't be written
 130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
 """
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from flowers_onnx import __version__
-from flowers_onnx.errors import FlowersError, OutputError
+from flowers_onnx.errors import FlowersError, ModelError, OutputError
 from flowers_onnx.talk import say
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -37,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlowersError as error:
         say(f"flowers: {error}")
         return error.exit_code
+    except (ImportError, MemoryError) as error:
+        # A library can't be loaded: lack of memory has many faces, most told in many lines.
+        *_, reason = [type(error).__name__, *str(error).split("\n")]
+        say(f"flowers: can't start: {reason}")
+        return ModelError.exit_code
     except ConnectionError:
         return _reader_left()
     except KeyboardInterrupt:
@@ -85,6 +90,8 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    # NumPy's linear algebra, unused here, would start a thread a CPU and map 32 MB for each.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pillow warns of harmless flaws in photos; what matters arrives as an error.
     warnings.filterwarnings("ignore", module="PIL")
     if threading.current_thread() is threading.main_thread():

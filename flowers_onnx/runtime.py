@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from flowers_onnx.errors import ModelError
+from flowers_onnx.errors import ImageError, ModelError
 from flowers_onnx.pixels import Pixels
 
 _ERRORS_ONLY = 3
@@ -44,8 +44,11 @@ class Session:
         self.classes: int | None = classes if isinstance(classes, int) else None
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``."""
-        (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``; raises ``ImageError``."""
+        try:
+            (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+        except Exception as error:  # lack of memory, most likely: the next photo may do
+            raise ImageError("internal_error", f"onnxruntime: {_first_line(error)}") from error
         result: npt.NDArray[np.float32] = output[0]
         return result
 
