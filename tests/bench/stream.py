@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import fire
 
@@ -80,7 +81,7 @@ def _growth(stream: _Stream, paths: list[str], photos: int) -> None:
 class _Stream:
     """A child process that answers."""
 
-    def __enter__(self) -> _Stream:
+    def __enter__(self) -> Self:
         command = [str(Path(sys.executable).with_name("flowers")), "stream"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin
