@@ -97,16 +97,18 @@ def test_a_client_says_when_there_is_no_child(client: list[str]) -> None:
     assert done.stderr
 
 
+@pytest.mark.parametrize("last_words", ["", '{"id": 1, "sta', "oops\n"])
 @every_client
-def test_a_client_survives_a_child_that_dies(client: list[str], tmp_path: Path) -> None:
-    dying_child(tmp_path)
+def test_a_client_notices_that_the_child_dies(
+    client: list[str], tmp_path: Path, last_words: str
+) -> None:
+    dying_child(tmp_path, last_words)
     done = run(client, SAMPLE, path=tmp_path)
-    assert done.returncode in {1, 3}
-    assert done.stdout == ""
-    assert done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"die|ended|not an answer|Broken pipe", done.stderr)
 
 
-def dying_child(folder: Path) -> Path:
+def dying_child(folder: Path, last_words: str = "") -> Path:
     """A ``flowers`` that is ready, notes when it was, and dies of the first request."""
     ready = re.sub(r'"pid": \d+', '"pid": 1', blocks(PAGE, "console")[0].splitlines()[1])
     program = folder / "flowers"
@@ -115,7 +117,8 @@ def dying_child(folder: Path) -> Path:
         "import sys, time\n"
         f"open({str(folder / 'starts')!r}, 'a').write(f'{{time.monotonic()}}\\n')\n"
         f"print({ready!r}, flush=True)\n"
-        "sys.stdin.buffer.readline()\n"
+        "sys.stdin.buffer.read(1)\n"
+        f"print({last_words!r}, end='', flush=True)\n"
     )
     program.chmod(0o755)
     return program

@@ -116,6 +116,9 @@ public final class FlowersProcess implements AutoCloseable {
         try (BufferedReader answers = new BufferedReader(
                 new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
             for (String line; (line = answers.readLine()) != null; ) {
+                if (!line.endsWith("}")) {
+                    throw new IOException("not an answer: " + line); // it died while it wrote
+                }
                 next().complete(line);
             }
         } catch (IOException | RuntimeException error) {

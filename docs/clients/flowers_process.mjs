@@ -179,7 +179,10 @@ class Child {
       const lines = (rest + text).split("\n");
       rest = lines.pop();
       try {
-        for (const line of lines) this.#waiting.shift()(JSON.parse(line));
+        for (const line of lines) {
+          const record = JSON.parse(line);
+          this.#waiting.shift()(record);
+        }
       } catch {
         this.kill(); // a line that is no JSON, or that nobody asked for
       }

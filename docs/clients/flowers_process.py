@@ -179,7 +179,8 @@ class _Child:
         try:
             with self._process.stdout as stdout:
                 for line in stdout:
-                    self._waiting.popleft().set_result(json.loads(line))
+                    record = json.loads(line)
+                    self._waiting.popleft().set_result(record)
         except (ValueError, IndexError):  # half a line, or one that nobody asked for
             self.kill()
         self.dead.set()
@@ -196,7 +197,7 @@ def _request(photo: str | os.PathLike[str] | bytes, options: Record) -> bytes:
         if isinstance(photo, bytes)
         else {"path": os.fspath(photo)}
     )
-    return json.dumps(source | options).encode() + b"\n"
+    return json.dumps(options | source).encode() + b"\n"
 
 
 def main(paths: Sequence[str]) -> int:

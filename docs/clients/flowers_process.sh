@@ -30,10 +30,12 @@ answers() {
         IFS= read -r line || { echo "flowers_process: the child died" >&2 && return 1; }
         if [[ $line =~ $named ]]; then
             LC_ALL=C printf '%s: %s %.4f\n' "$path" "${BASH_REMATCH[@]:1:2}"
-        else
-            [[ $line =~ $refused ]]
+        elif [[ $line =~ $refused ]]; then
             echo "$path: ${BASH_REMATCH[1]}" >&2
             failed=1
+        else
+            echo "flowers_process: not an answer: $line" >&2
+            return 1
         fi
     done
     return "$failed"
