@@ -87,13 +87,14 @@ public final class FlowersProcess implements AutoCloseable {
 
     /** Ends the child, which finishes what it was sent; kills it after 10 seconds. */
     @Override
-    public void close() throws IOException, InterruptedException {
+    public void close() throws InterruptedException {
         try {
             requests.close();
-        } finally {
-            if (!process.waitFor(10, TimeUnit.SECONDS)) {
-                process.destroyForcibly();
-            }
+        } catch (IOException alreadyDead) {
+            // Then there is nothing to end.
+        }
+        if (!process.waitFor(10, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
         }
     }
 
