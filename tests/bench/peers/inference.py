@@ -13,7 +13,6 @@ threads) shows what spinning costs, and is steadier on a busy machine. Markdown 
 from __future__ import annotations
 
 import math
-import os
 import platform
 import random
 import subprocess
@@ -82,7 +81,13 @@ def main(
         pixels = Path(scratch, "photos")
         truth = _write_photos(Path(data), photos, pixels)
         for count in [threads] if isinstance(threads, int) else threads:
-            measured = _measure(chosen, count, Path(folder), pixels, truth, rounds, block)
+            measured = [
+                Measured(name, count, _megabytes(engines.model_file(name, Path(folder))))
+                for name in chosen
+            ]
+            with ExitStack() as stack:
+                workers = {name: _start(stack, name, count, folder, str(pixels)) for name in chosen}
+                _measure(workers, measured, truth, rounds=rounds, block=block)
             print(f"{count} thread{'s' if count > 1 else ''}:\n\n{_table(measured)}\n", flush=True)
             results += measured
     if json:
@@ -120,50 +125,47 @@ def _write_photos(data: Path, count: int, target: Path) -> list[int]:
 
 
 def _measure(
-    names: list[str],
-    threads: int,
-    folder: Path,
-    pixels: Path,
+    workers: dict[str, subprocess.Popen[str]],
+    results: list[Measured],
     truth: list[int],
+    *,
     rounds: int,
     block: int,
-) -> list[Measured]:
-    results = []
-    with ExitStack() as stack:
-        workers = {}
-        for name in names:
-            command = [sys.executable, str(HERE / "worker.py"), name, str(threads)]
-            worker = subprocess.Popen(
-                [*command, str(folder), str(pixels)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            stack.enter_context(worker)
-            stack.callback(worker.stdin.close)  # type: ignore[union-attr]  # ends it
-            workers[name] = worker
-            file = engines.model_file(name, folder)
-            parts = [file, file.with_suffix(".bin")] if file.suffix == ".xml" else [file]
-            size = sum(part.stat().st_size for part in parts) / 1e6
-            results.append(Measured(name, threads, size))
-        for name, worker in workers.items():
-            if worker.stdout is None or worker.stdout.readline() != "ready\n":
-                raise SystemExit(f"{name} did not start; run worker.py by hand to see why")
-        for result in results:  # also the warm-up
-            classes = _turn(workers[result.engine], 0, len(truth), math.inf)["classes"]
-            result.top1 = float(np.mean(np.array(classes) == truth))
-        order = random.Random(0)
-        for turn in range(rounds):
-            first = turn * block % max(1, len(truth) - block)
-            for result in order.sample(results, len(results)):
-                answer = _turn(workers[result.engine], first, min(block, len(truth)), _TURN_SECONDS)
-                result.ms.append(answer["ms"])
-                result.cpu_ms.append(answer["cpu_ms"])
-                result.peak_mb = answer["peak_mb"]
-            print(f"\rround {turn + 1} of {rounds}", end="", file=sys.stderr)
-        print(file=sys.stderr)
-    return results
+) -> None:
+    """Fill ``results``, one for each of the running ``workers``."""
+    for result in results:  # also the warm-up
+        classes = _turn(workers[result.engine], 0, len(truth), math.inf)["classes"]
+        result.top1 = float(np.mean(np.array(classes) == truth))
+    order = random.Random(0)
+    for turn in range(rounds):
+        first = turn * block % max(1, len(truth) - block)
+        for result in order.sample(results, len(results)):
+            worker = workers[result.engine]
+            answer = _turn(worker, first, min(block, len(truth)), _TURN_SECONDS)
+            result.ms.append(answer["ms"])
+            result.cpu_ms.append(answer["cpu_ms"])
+            result.peak_mb = answer["peak_mb"]
+        print(f"\rround {turn + 1} of {rounds}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+
+
+def _start(stack: ExitStack, name: str, threads: int, *paths: str) -> subprocess.Popen[str]:
+    worker = subprocess.Popen(
+        [sys.executable, str(HERE / "worker.py"), name, str(threads), *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    stack.enter_context(worker)  # closes stdin, which ends it
+    if worker.stdout is None or worker.stdout.readline() != "ready\n":
+        raise SystemExit(f"{name} did not start; run worker.py by hand to see why")
+    return worker
+
+
+def _megabytes(file: Path) -> float:
+    parts = [file, file.with_suffix(".bin")] if file.suffix == ".xml" else [file]
+    return sum(part.stat().st_size for part in parts) / 1e6
 
 
 def _turn(worker: subprocess.Popen[str], first: int, count: int, seconds: float) -> Any:
@@ -192,12 +194,25 @@ def _table(results: list[Measured]) -> str:
                 f"{result.peak_mb:.0f}",
             ]
         )
-    header = ["engine", "p50 ms", "p90 ms", f"/ {BASE}", "CPU ms", f"/ {BASE}", "top-1", "file MB", "peak MB"]
+    header = [
+        "engine",
+        "p50 ms",
+        "p90 ms",
+        f"/ {BASE}",
+        "CPU ms",
+        f"/ {BASE}",
+        "top-1",
+        "file MB",
+        "peak MB",
+    ]
     return markdown(header, rows)
 
 
 def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 

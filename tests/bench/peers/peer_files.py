@@ -1,6 +1,6 @@
 """The model in the peers' own formats, made by the peers' own tools.
 
-    python tests/bench/peers/peer_files.py FOLDER --data DATA [--count 300]
+    PYTHONPATH=export python tests/bench/peers/peer_files.py FOLDER --data DATA [--count 300]
 
 Writes ``litert-float32.tflite``, ``litert-int8.tflite``, ``openvino-fp32.xml`` and
 ``openvino-int8.xml`` (each ``.xml`` with its ``.bin``) to FOLDER. Everything starts from the
@@ -25,18 +25,15 @@ import nncf
 import numpy as np
 import openvino
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "export"))
-
 from dataset import class_ids, list_photos, spread
 from keras_classifier import load
 from photo_classifier import read_photo
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from flowers_onnx.metadata import find_model, read_info
 from flowers_onnx.pixels import Pixels
 
+ROOT = Path(__file__).parents[3]
 #: The network's own scaling of pixels, its first layer.
 _SCALE, _ZERO_POINT = 1 / 128, 127
 
