@@ -64,7 +64,8 @@ def main(
                 f"{all_of.peak_mb:.0f}",
             ]
         )
-    header = ["program", "photos/s", f"/ {BASE}", "steady photos/s", "CPU ms a photo", "peak MB"]
+    header = ["program", "photos/s", f"speed / {BASE}", "steady photos/s", "CPU ms a photo"]
+    header += ["peak MB"]
     print(f"{repeat * count} photos, {workers} workers:\n\n{markdown(header, rows)}")
 
 
