@@ -27,6 +27,8 @@ from flowers_onnx.talk import say
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
+_STACK_BYTES = 1 << 20
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; stdout and stderr are flushed."""
@@ -92,6 +94,8 @@ def _prepare_process() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     # NumPy's linear algebra, unused here, would start a thread a CPU and map 32 MB for each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Decoders need little, and the usual 8 MB a thread don't fit where addresses are scarce.
+    threading.stack_size(_STACK_BYTES)
     # Pillow warns of harmless flaws in photos; what matters arrives as an error.
     warnings.filterwarnings("ignore", module="PIL")
     if threading.current_thread() is threading.main_thread():

@@ -5,6 +5,7 @@ Their docstrings are the help texts that users see.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -67,10 +68,13 @@ def classify(
     thread_count = None if threads is None else _count("threads", threads, MAX_THREADS)
 
     def work() -> int:
+        from flowers_onnx import heap
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.sources import expand
         from flowers_onnx.writers import open_output, result_writer
 
+        if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
+            heap.share_one()
         classifier = Classifier(model, threads=thread_count, **limits)
         with open_output(output) as stream:
             writer = result_writer(chosen_format, stream, show=candidates or 1)
@@ -119,10 +123,12 @@ def stream(
     limits = {} if max_pixels is None else {"max_pixels": _count("max_pixels", max_pixels)}
 
     def work() -> int:
+        from flowers_onnx import heap
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.stream.requests import Options
         from flowers_onnx.stream.server import serve
 
+        heap.share_one()
         classifier = Classifier(model, threads=worker_count, **limits)
         serve(classifier, chosen_framing, Options(candidates, chosen_lang))
         return 0

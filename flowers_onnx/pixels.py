@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flowers_onnx import heap
 from flowers_onnx.errors import ImageError
 from flowers_onnx.formats import HEADER_SIZE, READABLE, sniff
 from flowers_onnx.metadata import Preprocess
@@ -140,21 +141,13 @@ class _Memory:
             yield
         finally:
             if cost > _LARGE:
-                _return_freed_memory()
+                heap.return_freed_memory()
             with self._free:
                 self._used -= cost
                 self._free.notify_all()
 
 
 _memory = _Memory()
-
-
-def _return_freed_memory() -> None:
-    """Give back what glibc keeps for each thread that has ever decoded a large image."""
-    import ctypes
-
-    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _area(size: tuple[int, int]) -> int:

@@ -33,8 +33,6 @@ _MAX_WAITING_BYTES = 128 << 20
 #: How often the reader of our answers is looked after, and how long a last answer may take.
 _WATCH_SECONDS = 0.4
 
-#: Decoders need little; the usual 8 MB a thread doesn't fit where addresses are scarce.
-_STACK_BYTES = 1 << 20
 
 _STDIN, _STDOUT = 0, 1
 
@@ -45,7 +43,6 @@ def serve(classifier: Classifier, framing: str, options: Options) -> None:
     Raises ``BrokenPipeError`` when the reader of the answers has left, ``OutputError`` if
     they can't be written, ``UsageError`` if standard input can't be read.
     """
-    threading.stack_size(_STACK_BYTES)
     _Stream(classifier, framing, options).run()
 
 

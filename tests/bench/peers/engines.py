@@ -43,7 +43,7 @@ def model_file(name: str, folder: Path) -> Path:
 def _flowers(path: Path, threads: int) -> Run:
     from flowers_onnx.runtime import Session
 
-    return Session(path, SIZE, threads).probabilities
+    return Session(str(path), SIZE, threads).probabilities
 
 
 def _onnxruntime(path: Path, threads: int) -> Run:

@@ -32,7 +32,8 @@ import fire
 import numpy as np
 from ratios import markdown, ratio_text
 
-from flowers_onnx.metadata import find_model, read_info
+from flowers_onnx.metadata import read_info
+from flowers_onnx.onnx_file import find_model
 from flowers_onnx.pixels import decode
 
 HERE = Path(__file__).parent

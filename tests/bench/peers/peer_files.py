@@ -30,7 +30,8 @@ from keras_classifier import load
 from photo_classifier import read_photo
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from flowers_onnx.metadata import find_model, read_info
+from flowers_onnx.metadata import read_info
+from flowers_onnx.onnx_file import find_model
 from flowers_onnx.pixels import Pixels
 
 ROOT = Path(__file__).parents[3]
