@@ -1,0 +1,125 @@
+"""An earlier result beside a new one: ratios of the medians, and whether that is slower."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from flowers_onnx.benchmark.samples import ratio
+from flowers_onnx.errors import UsageError
+
+KIND, SCHEMA = "flowers-onnx benchmark", "1.0"
+#: Facts of the environment that figures depend on.
+_FACTS = ("cpu", "cpus_allowed", "platform", "python", "onnxruntime", "numpy", "pillow")
+
+Key = tuple[str, int, str]
+
+
+def load(path: str) -> dict[str, Any]:
+    """A result that was saved with ``--format json``; raises ``UsageError``."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            document: dict[str, Any] = json.load(file)
+        if document["kind"] != KIND:
+            raise ValueError("of another kind")
+    except OSError as error:
+        raise UsageError(f"--compare can't read {path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(f"{path} is no result of flowers benchmark --format json") from error
+    if document.get("schema") != SCHEMA:
+        raise UsageError(f"{path} has schema {document.get('schema')!r}; {SCHEMA} is needed")
+    try:
+        _check(document)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is broken: {error!r}") from error
+    return document
+
+
+def _check(document: dict[str, Any]) -> None:
+    """What is read from an older file must be as it was written."""
+    _ = document["environment"].get("cpu"), document["photos"]["sha256"], document["date"]
+    for row in document["rows"]:
+        _ = row["scenario"] + row["model"]["name"], row["threads"] + 1
+        for run in row["samples"]["total"]:
+            if not run or not all(0 < sample < math.inf for sample in run):
+                raise ValueError("samples must be positive")
+        if len({len(run) for run in row["samples"]["total"]}) != 1:
+            raise ValueError("runs must be of one length")
+
+
+def check_overlap(old: dict[str, Any], path: str, new: Iterable[Key]) -> None:
+    """Raise ``UsageError`` if nothing of what will be measured is in ``old``."""
+    keys = list(new)
+    alone = _one_model(key_of(row) for row in old["rows"]) and _one_model(keys)
+    if {_match(key, alone=alone) for key in keys}.isdisjoint(
+        _match(key_of(row), alone=alone) for row in old["rows"]
+    ):
+        raise UsageError(f"{path} has no row of the same scenario, threads and model")
+
+
+def compare(new: dict[str, Any], old: dict[str, Any], path: str, fail_above: float) -> bool:
+    """Put a ``comparison`` into ``new`` and into its rows; true if a row is slower.
+
+    Slower is a row whose ratio is above ``fail_above`` and whose interval lies above 1:
+    much, and not by chance. Rows match by scenario, threads and model, or without the
+    model where both results have only one.
+    """
+    check_overlap(old, path, map(key_of, new["rows"]))
+    alone = _one_model(map(key_of, old["rows"])) and _one_model(map(key_of, new["rows"]))
+    rows = {_match(key_of(row), alone=alone): row for row in old["rows"]}
+    for row in new["rows"]:
+        before = rows.get(_match(key_of(row), alone=alone))
+        row["comparison"] = before and _row(row, before, fail_above)
+    found = [row["comparison"] for row in new["rows"] if row["comparison"]]
+    slower = any(comparison["slower"] for comparison in found)
+    new["comparison"] = {
+        "old": path,
+        "old_date": old["date"],
+        "fail_above": fail_above,
+        "slower": slower,
+        "differences": _differences(new, old),
+    }
+    return slower
+
+
+def _row(new: dict[str, Any], old: dict[str, Any], fail_above: float) -> dict[str, Any]:
+    """Times of a photo are compared, also offline: above 1 always means slower."""
+    found, interval = ratio(new["samples"]["total"], old["samples"]["total"])
+    return {
+        "ratio": round(found, 4),
+        "ci95": [round(end, 4) for end in interval] if interval else None,
+        "slower": interval is not None and found > fail_above and interval[0] > 1,
+        "old_model": old["model"]["name"],
+    }
+
+
+def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    """What else may explain a ratio."""
+    here, there = new["environment"], old["environment"]
+    found = [
+        f"{fact}: {there.get(fact)} -> {here.get(fact)}"
+        for fact in _FACTS
+        if here.get(fact) != there.get(fact)
+    ]
+    if new["photos"]["sha256"] != old["photos"]["sha256"]:
+        found.append("the photos differ")
+    if old.get("warnings"):
+        found.append("the earlier result has warnings")
+    if any(row.get("comparison") and not row["comparison"]["ci95"] for row in new["rows"]):
+        found.append("too few runs for an interval, so nothing counts as slower")
+    return found
+
+
+def key_of(row: dict[str, Any]) -> Key:
+    """Scenario, threads and model of a row."""
+    return row["scenario"], row["threads"], row["model"]["name"]
+
+
+def _one_model(keys: Iterable[Key]) -> bool:
+    return len({model for _, _, model in keys}) == 1
+
+
+def _match(key: Key, *, alone: bool) -> tuple[str, int, str]:
+    return key[0], key[1], "" if alone else key[2]
