@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
+from flowers_onnx.benchmark.environment import FACTS
 from flowers_onnx.benchmark.samples import ratio
+from flowers_onnx.benchmark.schema import KIND, SCHEMA
 from flowers_onnx.errors import UsageError
-
-KIND, SCHEMA = "flowers-onnx benchmark", "1.0"
-#: Facts of the environment that figures depend on.
-_FACTS = ("cpu", "cpus_allowed", "platform", "python", "onnxruntime", "numpy", "pillow")
 
 Key = tuple[str, int, str]
 
@@ -49,37 +47,38 @@ def _check(document: dict[str, Any]) -> None:
             raise ValueError("runs must be of one length")
 
 
-def check_overlap(old: dict[str, Any], path: str, new: Iterable[Key]) -> None:
-    """Raise ``UsageError`` if nothing of what will be measured is in ``old``."""
-    keys = list(new)
-    alone = _one_model(key_of(row) for row in old["rows"]) and _one_model(keys)
-    if {_match(key, alone=alone) for key in keys}.isdisjoint(
-        _match(key_of(row), alone=alone) for row in old["rows"]
-    ):
+def partners(old: dict[str, Any], keys: Sequence[Key], path: str) -> dict[Key, dict[str, Any]]:
+    """The row of ``old`` to compare with, by key; raises ``UsageError`` if there is none.
+
+    Rows match by scenario, threads and model, or without the model where both results have
+    only one: that is how a new version of a model is compared with the old one.
+    """
+    rows = {key_of(row): row for row in old["rows"]}
+    if len({model for _, _, model in rows}) == len({model for _, _, model in keys}) == 1:
+        rows = {(*key[:2], keys[0][2]): row for key, row in rows.items()}
+    found = {key: rows[key] for key in keys if key in rows}
+    if not found:
         raise UsageError(f"{path} has no row of the same scenario, threads and model")
+    return found
 
 
 def compare(new: dict[str, Any], old: dict[str, Any], path: str, fail_above: float) -> bool:
     """Put a ``comparison`` into ``new`` and into its rows; true if a row is slower.
 
     Slower is a row whose ratio is above ``fail_above`` and whose interval lies above 1:
-    much, and not by chance. Rows match by scenario, threads and model, or without the
-    model where both results have only one.
+    much, and not by chance.
     """
-    check_overlap(old, path, map(key_of, new["rows"]))
-    alone = _one_model(map(key_of, old["rows"])) and _one_model(map(key_of, new["rows"]))
-    rows = {_match(key_of(row), alone=alone): row for row in old["rows"]}
+    before = partners(old, [key_of(row) for row in new["rows"]], path)
     for row in new["rows"]:
-        before = rows.get(_match(key_of(row), alone=alone))
-        row["comparison"] = before and _row(row, before, fail_above)
-    found = [row["comparison"] for row in new["rows"] if row["comparison"]]
-    slower = any(comparison["slower"] for comparison in found)
+        partner = before.get(key_of(row))
+        row["comparison"] = partner and _row(row, partner, fail_above)
+    slower = any(row["comparison"] and row["comparison"]["slower"] for row in new["rows"])
     new["comparison"] = {
         "old": path,
         "old_date": old["date"],
         "fail_above": fail_above,
         "slower": slower,
-        "differences": _differences(new, old),
+        "caveats": _caveats(new, old),
     }
     return slower
 
@@ -95,12 +94,12 @@ def _row(new: dict[str, Any], old: dict[str, Any], fail_above: float) -> dict[st
     }
 
 
-def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
-    """What else may explain a ratio."""
+def _caveats(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    """What else may explain a ratio, or keep it from being judged."""
     here, there = new["environment"], old["environment"]
     found = [
         f"{fact}: {there.get(fact)} -> {here.get(fact)}"
-        for fact in _FACTS
+        for fact in FACTS
         if here.get(fact) != there.get(fact)
     ]
     if new["photos"]["sha256"] != old["photos"]["sha256"]:
@@ -115,11 +114,3 @@ def _differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
 def key_of(row: dict[str, Any]) -> Key:
     """Scenario, threads and model of a row."""
     return row["scenario"], row["threads"], row["model"]["name"]
-
-
-def _one_model(keys: Iterable[Key]) -> bool:
-    return len({model for _, _, model in keys}) == 1
-
-
-def _match(key: Key, *, alone: bool) -> tuple[str, int, str]:
-    return key[0], key[1], "" if alone else key[2]

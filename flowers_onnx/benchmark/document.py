@@ -7,25 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowers_onnx import __version__
-from flowers_onnx.benchmark.compare import KIND, SCHEMA
 from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.rounds import Case
 from flowers_onnx.benchmark.samples import summary
-
-#: In the order in which they happen.
-STAGES = (
-    "start",
-    "imports",
-    "arguments",
-    "load",
-    "read",
-    "decode",
-    "preprocess",
-    "inference",
-    "postprocess",
-    "output",
-    "exit",
-)
+from flowers_onnx.benchmark.schema import KIND, SCHEMA, STAGES
 
 
 def document(

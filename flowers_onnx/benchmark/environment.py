@@ -14,6 +14,19 @@ from typing import Any
 from flowers_onnx.benchmark.samples import Runs, run_spread
 from flowers_onnx.cpus import allowed_cpus, cgroup_quota
 
+#: What ``describe`` tells: the machine, what of it this process may use, the software.
+FACTS = (
+    "cpu",
+    "cpus",
+    "cpus_affinity",
+    "cpus_cgroup_quota",
+    "cpus_allowed",
+    "python",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "platform",
+)
 #: Load average for each CPU, CPU share and spread between runs from which figures are doubtful.
 _BUSY_LOAD = 0.25
 _LOW_SHARE = 0.95

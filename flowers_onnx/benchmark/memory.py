@@ -11,7 +11,7 @@ def peak_rss() -> float | None:
         with open("/proc/self/status", encoding="utf-8") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
+                    return round(int(line.split()[1]) / 1024, 1)
     except OSError:
         pass
     try:
@@ -20,4 +20,4 @@ def peak_rss() -> float | None:
         return None
     # Second best: on Linux a new process starts with the peak of the one that spawned it.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

@@ -75,7 +75,7 @@ def parse(
         paths=paths,
         scenarios=tuple(dict.fromkeys(names)),
         threads=tuple(dict.fromkeys(counts)),
-        models=(None,) if model is None else _files(model),
+        models=(None,) if model is None else tuple(dict.fromkeys(_files(model))),
         format=choice("format", format, FORMATS),
         output=output,
         min_runs=count("min_runs", min_runs),
@@ -90,7 +90,7 @@ def parse(
 
 def _files(text: str) -> tuple[str, ...]:
     """A list of files; a file that exists wins over a list of the same spelling."""
-    return (text,) if os.path.lexists(text) else tuple(dict.fromkeys(text.split(",")))
+    return (text,) if os.path.lexists(text) else tuple(text.split(","))
 
 
 def _number(flag: str, text: str) -> float:

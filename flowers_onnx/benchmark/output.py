@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from flowers_onnx.benchmark.document import STAGES
+from flowers_onnx.benchmark.environment import FACTS
+from flowers_onnx.benchmark.schema import STAGES
 from flowers_onnx.benchmark.tables import Table, aligned, histogram, markdown
 
 Document = dict[str, Any]
@@ -27,8 +28,7 @@ def write(format: str, result: Document, stream: TextIO) -> None:
             )
         case "csv":
             rows = [_flat(row) for row in _records(result)]
-            columns = dict.fromkeys(name for row in rows for name in row)
-            writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         case "md":
@@ -44,20 +44,39 @@ def _records(result: Document) -> Iterator[Row]:
         yield shared | {key: value for key, value in row.items() if key != "samples"}
 
 
-def _flat(record: Row, prefix: str = "") -> Row:
-    """Nested names joined by underscores: ``ms_total_p50``, ``environment_cpu``."""
-    flat: Row = {}
-    for key, value in record.items():
-        match value:
-            case dict():
-                flat |= _flat(value, f"{prefix}{key}_")
-            case [float(low), float(high)]:
-                flat |= {f"{prefix}{key}_low": low, f"{prefix}{key}_high": high}
-            case list():
-                flat[prefix + key] = "; ".join(map(str, value))
-            case _:
-                flat[prefix + key] = value
-    return flat
+def _flat(record: Row) -> Row:
+    """The columns of CSV, the same for every scenario; times are in ms."""
+    facts, total = record["environment"], record["ms"]["total"]
+    low, high = total["ci95"] or (None, None)
+    comparison = record["comparison"] or {}
+    ratio_low, ratio_high = comparison.get("ci95") or (None, None)
+    return {
+        "schema": record["schema"],
+        "date": record["date"],
+        "program": record["program"],
+        "scenario": record["scenario"],
+        "threads": record["threads"],
+        "model": record["model"]["name"],
+        "model_sha256": record["model"]["sha256"],
+        "photos": record["photos"]["count"],
+        "photos_sha256": record["photos"]["sha256"],
+        "runs": record["runs"],
+        **{name: total[name] for name in ("count", "mean", "stdev", "min")},
+        "p50": total["p50"],
+        "p50_low": low,
+        "p50_high": high,
+        **{name: total[name] for name in ("p90", "p99", "max", "outliers")},
+        **{f"{name}_p50": record["ms"].get(name, {}).get("p50") for name in ("cpu", *STAGES)},
+        "photos_per_second": record["photos_per_second"],
+        "peak_rss_mib": record["peak_rss_mib"],
+        "ratio": comparison.get("ratio"),
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
+        "slower": comparison.get("slower"),
+        **{name: facts[name] for name in FACTS},
+        "load_average": facts["load_average"]["start"],
+        "warnings": "; ".join(record["warnings"]),
+    }
 
 
 def _text(result: Document) -> str:
@@ -176,8 +195,7 @@ def _notes(result: Document) -> Iterator[str]:
             )
     yield from (f"warning: {warning}" for warning in result["warnings"])
     yield from (
-        f"not the same as before: {difference}"
-        for difference in (result["comparison"] or {}).get("differences", ())
+        f"compare with care: {caveat}" for caveat in (result["comparison"] or {}).get("caveats", ())
     )
 
 

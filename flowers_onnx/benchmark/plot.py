@@ -7,7 +7,7 @@ import tempfile
 from io import BytesIO
 from typing import Any
 
-from flowers_onnx.benchmark.document import STAGES
+from flowers_onnx.benchmark.schema import STAGES
 from flowers_onnx.errors import OutputError
 
 
@@ -44,10 +44,11 @@ def _render(result: dict[str, Any], format: str) -> bytes:
 
 
 def _draw_stages(axes: Any, row: dict[str, Any]) -> None:
-    names = [name for name in STAGES if name in row["ms"]] or ["total"]
+    names = [name for name in STAGES if name in row["ms"]] or ["total", "cpu"]
     medians = [row["ms"][name]["p50"] for name in names]
     axes.barh(names, medians)
     axes.invert_yaxis()
+    axes.margins(x=0.15)  # room for the labels
     axes.bar_label(axes.containers[0], fmt="%.2f", fontsize=7)
     axes.tick_params(labelsize=7)
     axes.set_title(f"{row['scenario']}, {row['threads']} thread(s), median ms", fontsize=9)

@@ -70,7 +70,7 @@ def measure(
             case.runs.append(case.measured.run())
         share.probe()
         if number >= check_at:
-            worst = max(half_width(case.samples("total")) or math.inf for case in cases)
+            worst = max(half_width(case.samples("total")) for case in cases)
             if worst <= enough.precision:
                 return "precision", share
             check_at = number + 1 + number // 8  # each check costs a bootstrap

@@ -6,6 +6,7 @@ state of the machine), so whole runs are drawn again in the bootstrap, never sin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,10 +55,10 @@ def median_interval(runs: Runs) -> Interval | None:
     return _interval(_medians(runs)) if len(runs) >= FEWEST_RUNS else None
 
 
-def half_width(runs: Runs) -> float | None:
-    """Half the interval of the median, as a fraction of the median."""
+def half_width(runs: Runs) -> float:
+    """Half the interval of the median, as a fraction of the median; infinite if unknown."""
     interval = median_interval(runs)
-    return interval and (interval[1] - interval[0]) / 2 / _median(runs)
+    return (interval[1] - interval[0]) / 2 / _median(runs) if interval else math.inf
 
 
 def ratio(new: Runs, old: Runs) -> tuple[float, Interval | None]:

@@ -47,7 +47,8 @@ class Subject:
             raise UsageError(f"can't measure with {result.path}: {result.message}")
         with classifier.info.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(classifier, digest, {"load": load, **_stages(result.timing)})
+        first = {"load": load, **_stages(result.timing)}
+        return cls(classifier, digest, {name: round(value, 4) for name, value in first.items()})
 
 
 class Scenario(Protocol):

@@ -66,4 +66,4 @@ def _bars(lines: list[tuple[str, int]]) -> Iterator[str]:
     most = max(count for _, count in lines)
     for label, count in lines:
         bar = "█" * -(-count * _BAR // most)
-        yield f"{label:>{width}} {bar} {count}"
+        yield f"{label:>{width}} {bar}{' ' * bool(bar)}{count}"
