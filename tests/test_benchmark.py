@@ -22,13 +22,14 @@ import pytest
 from support import FLOWERS, SAMPLE, Run
 
 from flowers_onnx import Classifier
+from flowers_onnx.benchmark import processes
 from flowers_onnx.benchmark.environment import FACTS, CpuShare, warnings
 from flowers_onnx.benchmark.memory import peak_rss
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.samples import FEWEST_RUNS, median_interval, ratio, summary
 from flowers_onnx.benchmark.scenarios import Sample, Subject
 from flowers_onnx.commands import benchmark
-from flowers_onnx.errors import ModelError, UsageError
+from flowers_onnx.errors import FlowersError, ModelError, UsageError
 from flowers_onnx.metadata import find_model
 
 Document = dict[str, Any]
@@ -139,6 +140,19 @@ def test_the_result_says_where_and_of_what(measured: Document) -> None:
     assert measured["photos"]["source"].startswith("a made-up JPEG")
     assert 60_000 < measured["photos"]["bytes"] < 140_000
     assert measured["stopped_by"] in ("precision", "time")
+
+
+def test_the_probe_does_what_the_command_does(flowers: Run, sample: Path) -> None:
+    words = ["classify", str(sample), "--format", "jsonl", "--threads", "1"]
+    probe = [*processes.module_command("flowers_onnx.benchmark.probe"), *words]
+    record, stamps = processes.run(probe).output.splitlines(keepends=True)
+    assert record == flowers(*words).stdout
+    assert set(json.loads(stamps)["timing"]) == set(PHOTO_STAGES)
+
+
+def test_a_process_that_fails_is_an_error() -> None:
+    with pytest.raises(FlowersError, match="ended with 1: no memory"):
+        processes.run([sys.executable, "-c", "raise SystemExit('no memory')"])
 
 
 def test_lists_make_a_matrix(flowers: Run, sample: Path, tmp_path: Path) -> None:

@@ -21,16 +21,21 @@ def run(options: Options) -> int:
         slower = bool(saved) and compare.compare(
             result, saved[0], options.compare[0], options.fail_above
         )
-        for warning in result["warnings"]:
-            say(f"flowers: warning: {warning}")
-        for caveat in (result["comparison"] or {}).get("caveats", ()):
-            say(f"flowers: compare with care: {caveat}")
+        if not (options.format in ("table", "md") and stream.isatty()):  # where they are seen
+            _warn(result)
         write(options.format, result, stream)
     if options.plot:
         from flowers_onnx.benchmark.plot import draw
 
         draw(result, options.plot)
     return 1 if slower else 0
+
+
+def _warn(result: dict[str, Any]) -> None:
+    for warning in result["warnings"]:
+        say(f"flowers: warning: {warning}")
+    for caveat in (result["comparison"] or {}).get("caveats", ()):
+        say(f"flowers: compare with care: {caveat}")
 
 
 def _saved(path: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def compare(new: dict[str, Any], old: dict[str, Any], path: str, fail_above: flo
         row["comparison"] = partner and _row(row, partner, fail_above)
     slower = any(row["comparison"] and row["comparison"]["slower"] for row in new["rows"])
     new["comparison"] = {
-        "old": path,
+        "old": path.encode("utf-8", "backslashreplace").decode(),
         "old_date": old["date"],
         "fail_above": fail_above,
         "slower": slower,

@@ -11,6 +11,7 @@ from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.rounds import Case
 from flowers_onnx.benchmark.samples import summary
 from flowers_onnx.benchmark.schema import KIND, SCHEMA, STAGES
+from flowers_onnx.photos import display_path
 
 
 def document(
@@ -52,7 +53,7 @@ def _row(case: Case) -> dict[str, Any]:
         "scenario": case.scenario,
         "model": {
             "name": case.model,
-            "file": case.subject.classifier.info.path.name,
+            "file": display_path(case.subject.classifier.info.path.name),
             "sha256": case.subject.sha256,
         },
         "threads": case.subject.threads,

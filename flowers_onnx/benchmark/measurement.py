@@ -12,6 +12,8 @@ from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.progress import progress
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.scenarios import Subject, scenario
+from flowers_onnx.errors import ImageError, UsageError
+from flowers_onnx.photos import display_path
 
 
 def measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
@@ -34,7 +36,10 @@ def measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
             keys = [(case.scenario, case.subject.threads, case.model) for case in cases]
             compare.partners(old, keys, path)
         enough = Enough(options.min_runs, options.max_seconds, options.precision)
-        stopped_by, share = measure(cases, enough, options.warmup, show)
+        try:
+            stopped_by, share = measure(cases, enough, options.warmup, show)
+        except ImageError as error:
+            raise UsageError(f"a photo can't be measured with any more: {error}") from error
     totals = {case.name: case.samples("total") for case in cases}
     facts |= {
         "load_average": {"start": load, "end": environment.load_average()},
@@ -56,6 +61,6 @@ def _names(subjects: Sequence[Subject]) -> list[str]:
     return [
         info.id
         if len({other.path for other in infos if other.id == info.id}) == 1
-        else f"{info.id} ({info.path.name})"
+        else f"{info.id} ({display_path(info.path.name)})"
         for info in infos
     ]
