@@ -8,7 +8,6 @@ Fire only routes; a word that makes no sense stops the program before any work.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -131,5 +130,7 @@ def _data(name: str, word: str, takes_words: bool) -> str:
 
 
 def _hint(word: str, known: list[str], prefix: str = "") -> str:
+    import difflib  # takes longer to import than to use
+
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {prefix}{close[0]}?" if close else "; see flowers --help"

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
 from flowers_onnx.errors import ImageError, ModelError, UsageError
-from flowers_onnx.metadata import LANGUAGES, ModelInfo, find_model, read_info
+from flowers_onnx.metadata import LANGUAGES, ModelInfo, read_info
+from flowers_onnx.onnx_file import find_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
-from flowers_onnx.pixels import MAX_PIXELS, Decoded
+from flowers_onnx.pixels import MAX_PIXELS
 from flowers_onnx.results import Candidate, Failure, Prediction, Result, Timing
 from flowers_onnx.runtime import Session
 
@@ -64,10 +65,7 @@ class Classifier:
         sense.
         """
         _check(top_k, lang)
-        photo = self._reader.read(source)
-        if photo.decoded is None:
-            raise _error_of(photo)
-        return self._predict(photo, photo.decoded, top_k, lang)
+        return self._predict(self._reader.read(source), top_k, lang)
 
     def classify_many(
         self, sources: Iterable[Source], *, top_k: int = 5, lang: str = "en"
@@ -108,12 +106,15 @@ class Classifier:
 
     def _result(self, source: Source, top_k: int, lang: str) -> Result:
         photo = self._reader.read(source)
-        if photo.decoded is not None:
-            return self._predict(photo, photo.decoded, top_k, lang)
-        error = _error_of(photo)
-        return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+        try:
+            return self._predict(photo, top_k, lang)
+        except ImageError as error:
+            return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
 
-    def _predict(self, photo: Photo, decoded: Decoded, top_k: int, lang: str) -> Prediction:
+    def _predict(self, photo: Photo, top_k: int, lang: str) -> Prediction:
+        decoded = photo.decoded
+        if decoded is None:
+            raise photo.error or ImageError("read_error", "can't be read")
         started = time.perf_counter()
         probabilities = self._session.probabilities(decoded.pixels)
         ended = time.perf_counter()
@@ -147,10 +148,6 @@ def _check(top_k: int, lang: str) -> None:
         raise UsageError(f"top_k must be at least 1, not {top_k}")
     if lang not in LANGUAGES:
         raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {lang!r}")
-
-
-def _error_of(photo: Photo) -> ImageError:
-    return photo.error or ImageError("read_error", "can't be read")
 
 
 def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:

@@ -216,7 +216,8 @@ def labels(*, format: str = "text", lang: str = "en", model: str | None = None) 
     chosen_lang = choice("lang", lang, ("en", "es", "la"))
 
     def work() -> int:
-        from flowers_onnx.metadata import find_model, read_info
+        from flowers_onnx.metadata import read_info
+        from flowers_onnx.onnx_file import find_model
         from flowers_onnx.writers import open_output, write_table
 
         rows = [

@@ -12,7 +12,7 @@ from flowers_onnx.commands import COMMANDS, Job
 from flowers_onnx.errors import UsageError
 
 
-def import_fire() -> Any:
+def _import_fire() -> Any:
     """Python Fire without asyncio, which is most of its import time.
 
     Fire uses one function of it, to see whether a command is a coroutine; none is.
@@ -33,7 +33,7 @@ def import_fire() -> Any:
 
 def run(argv: tuple[str, ...]) -> int:
     """Let Fire turn ``argv`` (from ``arguments.parse``) into a job, and run that."""
-    fire = import_fire()
+    fire = _import_fire()
     # Fire would guess types: a file named 1e5 would become a float, None would be None.
     plain = fire.decorators.SetParseFn(_unmarked)
     commands = {name: plain(command) for name, command in COMMANDS.items()}

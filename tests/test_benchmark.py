@@ -30,11 +30,11 @@ from flowers_onnx.benchmark.samples import FEWEST_RUNS, median_interval, ratio, 
 from flowers_onnx.benchmark.scenarios import Sample, Subject
 from flowers_onnx.commands import benchmark
 from flowers_onnx.errors import FlowersError, ModelError, UsageError
-from flowers_onnx.metadata import find_model
+from flowers_onnx.onnx_file import find_model
 
 Document = dict[str, Any]
 
-COLD_STAGES = ["start", "imports", "arguments", "load", "output", "exit"]
+COLD_STAGES = ["start", "arguments", "imports", "load", "output", "exit"]
 PHOTO_STAGES = ["read", "decode", "preprocess", "inference", "postprocess"]
 
 
@@ -135,7 +135,7 @@ def test_the_result_says_where_and_of_what(measured: Document) -> None:
     assert (measured["kind"], measured["schema"]) == ("flowers-onnx benchmark", "1.0")
     assert set(FACTS) < set(measured["environment"])
     assert 0 < measured["environment"]["cpu_share"] <= 1
-    digest = hashlib.sha256(find_model().read_bytes()).hexdigest()
+    digest = hashlib.sha256(Path(find_model()).read_bytes()).hexdigest()
     assert {row["model"]["sha256"] for row in measured["rows"]} == {digest}
     assert measured["photos"]["source"].startswith("a made-up JPEG")
     assert 60_000 < measured["photos"]["bytes"] < 140_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -53,7 +54,7 @@ def _row(case: Case) -> dict[str, Any]:
         "scenario": case.scenario,
         "model": {
             "name": case.model,
-            "file": display_path(case.subject.classifier.info.path.name),
+            "file": display_path(os.path.basename(case.subject.classifier.info.path)),
             "sha256": case.subject.sha256,
         },
         "threads": case.subject.threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,6 @@ def _names(subjects: Sequence[Subject]) -> list[str]:
     return [
         info.id
         if len({other.path for other in infos if other.id == info.id}) == 1
-        else f"{info.id} ({display_path(info.path.name)})"
+        else f"{info.id} ({display_path(os.path.basename(info.path))})"
         for info in infos
     ]

@@ -15,22 +15,48 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import wraps
 from typing import Any, NoReturn
 
 
 def main(words: list[str]) -> NoReturn:
     """Run ``words`` as the command line would, report, and leave as it does."""
-    # All that the command imports while it runs, so that imports are a step of their own.
-    from flowers_onnx import arguments, classifier, cli, fire_adapter, sources, writers
+    from flowers_onnx import cli
+    from flowers_onnx.commands import COMMANDS, Job
 
-    del arguments, sources, writers
+    stamps: dict[str, Any] = {"started": STARTED}
+    command = COMMANDS["classify"]
+
+    @wraps(command)
+    def traced(*paths: str, **flags: str) -> Job:
+        job = command(*paths, **flags)
+
+        def work() -> int:
+            stamps["accepted"] = perf_counter()
+            _trace_classifier(stamps)
+            return job.work()
+
+        return Job(work)
+
+    COMMANDS["classify"] = traced
+    code = cli.main(words)
+    stamps["returned"] = perf_counter()
+    if code == 0:
+        from flowers_onnx.benchmark.memory import peak_rss
+
+        stamps["peak_rss"] = peak_rss()
+        stamps["leaving"] = perf_counter()
+        print(json.dumps(stamps), flush=True)
+    os._exit(code)
+
+
+def _trace_classifier(stamps: dict[str, Any]) -> None:
+    """Let the classifier that the command will load note when, and where a photo's time went."""
+    from flowers_onnx import classifier
     from flowers_onnx.results import Prediction, Result
 
-    fire_adapter.import_fire()
-    stamps: dict[str, Any] = {"started": STARTED, "imported": perf_counter()}
-
     class Traced(classifier.Classifier):
-        """The classifier, noting when it was loaded and where its photo's time went."""
+        """The classifier with stamps."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             stamps["loading"] = perf_counter()
@@ -44,15 +70,6 @@ def main(words: list[str]) -> NoReturn:
                 yield result
 
     classifier.Classifier = Traced  # type: ignore[misc]
-    code = cli.main(words)
-    stamps["returned"] = perf_counter()
-    if code == 0:
-        from flowers_onnx.benchmark.memory import peak_rss
-
-        stamps["peak_rss"] = peak_rss()
-        stamps["leaving"] = perf_counter()
-        print(json.dumps(stamps), flush=True)
-    os._exit(code)
 
 
 if __name__ == "__main__":

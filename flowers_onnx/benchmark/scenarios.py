@@ -45,7 +45,7 @@ class Subject:
         (result,) = classifier.classify_many([photo])
         if isinstance(result, Failure):
             raise UsageError(f"can't measure with {result.path}: {result.message}")
-        with classifier.info.path.open("rb") as file:
+        with open(classifier.info.path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         first = {"load": load, **_stages(result.timing)}
         return cls(classifier, digest, {name: round(value, 4) for name, value in first.items()})
@@ -111,8 +111,8 @@ def _cold_stages(traced: processes.Finished, stamps: dict[str, Any]) -> Sample:
     photo = stamps["timing"]
     between = {
         "start": (traced.spawned, stamps["started"]),
-        "imports": (stamps["started"], stamps["imported"]),
-        "arguments": (stamps["imported"], stamps["loading"]),
+        "arguments": (stamps["started"], stamps["accepted"]),
+        "imports": (stamps["accepted"], stamps["loading"]),
         "load": (stamps["loading"], stamps["loaded"]),
         "output": (stamps["loaded"] + sum(photo.values()) / 1e3, stamps["returned"]),
         "exit": (stamps["leaving"], traced.ended),

@@ -9,8 +9,8 @@ SCHEMA = "1.0"
 #: The stages of a photo, in the order in which they happen.
 STAGES = (
     "start",
-    "imports",
     "arguments",
+    "imports",
     "load",
     "read",
     "decode",
