@@ -52,7 +52,8 @@ class Photos:
 def gather(words: Sequence[str]) -> Iterator[Photos]:
     """The photos that ``words`` name; without any, one made up for as long as it is needed."""
     if words:
-        yield Photos(tuple(map(_path, expand(words, None))), ", ".join(map(display_path, words)))
+        source = ", ".join(map(display_path, words[:3])) + ", ..." * (len(words) > 3)
+        yield Photos(tuple(map(_path, expand(words, None))), source)
         return
     with tempfile.TemporaryDirectory(prefix="flowers-benchmark-") as folder:
         path = os.path.join(folder, "made-up.jpg")

@@ -10,7 +10,6 @@ from time import perf_counter
 STARTED = perf_counter()
 
 # ruff: noqa: E402  the first stamp comes before any import that takes time
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -42,6 +41,8 @@ def main(words: list[str]) -> NoReturn:
     code = cli.main(words)
     stamps["returned"] = perf_counter()
     if code == 0:
+        import json  # the command does without it until it loads the model
+
         from flowers_onnx.benchmark.memory import peak_rss
 
         stamps["peak_rss"] = peak_rss()

@@ -54,7 +54,7 @@ def histogram(values: Sequence[float]) -> str:
     """How often which value came; those above Tukey's upper fence in a line of their own."""
     fence = fences(values)[1]
     usual = [value for value in values if value <= fence]
-    counts, edges = np.histogram(usual, bins=_BINS)
+    counts, edges = np.histogram(usual, bins=min(_BINS, len(usual)))
     lines = [(f"{edge:.2f}", int(count)) for edge, count in zip(edges, counts, strict=False)]
     if beyond := len(values) - len(usual):
         lines.append((f"> {fence:.2f}", beyond))
