@@ -14,7 +14,7 @@ from flowers_onnx.benchmark import processes
 from flowers_onnx.benchmark.memory import peak_rss
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import UsageError
-from flowers_onnx.results import Failure, Timing
+from flowers_onnx.results import Failure
 
 #: Milliseconds by stage, among them ``total`` (wall time) and, where it is known, ``cpu``.
 Sample = dict[str, float]
@@ -47,7 +47,7 @@ class Subject:
             raise UsageError(f"can't measure with {result.path}: {result.message}")
         with open(classifier.info.path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        first = {"load": load, **_stages(result.timing)}
+        first = {"load": load, **asdict(result.timing)}
         return cls(classifier, digest, {name: round(value, 4) for name, value in first.items()})
 
 
@@ -144,7 +144,7 @@ class SingleStream:
         cpu, wall = time.process_time(), time.perf_counter()
         prediction = self.classifier.classify(photo)
         total, used = time.perf_counter() - wall, time.process_time() - cpu
-        return _stages(prediction.timing) | {"total": total * 1e3, "cpu": used * 1e3}
+        return asdict(prediction.timing) | {"total": total * 1e3, "cpu": used * 1e3}
 
 
 @dataclass(slots=True)
@@ -169,10 +169,6 @@ class Offline:
         self.peak_rss = peak_rss()
         each = 1e3 / len(self.photos)
         return [{"total": total * each, "cpu": used * each}]
-
-
-def _stages(timing: Timing) -> Sample:
-    return asdict(timing)
 
 
 def _repeated(photos: Sequence[str], least: int) -> list[str]:
