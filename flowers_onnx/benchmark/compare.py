@@ -27,7 +27,7 @@ def load(path: str) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"{path} is no result of flowers benchmark --format json") from error
     schema = str(document.get("schema"))
-    if schema.split(".")[0] != SCHEMA.split(".")[0]:
+    if schema.partition(".")[0] != SCHEMA.partition(".")[0]:
         raise UsageError(f"{path} has schema {schema}; {SCHEMA} is needed")
     try:
         _check(document)
