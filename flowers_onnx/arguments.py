@@ -31,8 +31,8 @@ Commands:
   flowers COMMAND --help   what a command does, its flags
   flowers --version        version of the program and of the model
 
-Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no usable model,
-4 results can't be written, 130 interrupted, 143 terminated.
+Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong usage,
+3 no usable model, 4 results can't be written, 130 interrupted, 143 terminated.
 """
 
 

@@ -6,21 +6,22 @@ import os
 
 #: More than any machine for small models has; onnxruntime fails badly far above.
 MAX_THREADS = 1024
+CGROUP_ROOT = "/sys/fs/cgroup"
 
 
-def allowed_cpus(cgroup_root: str | os.PathLike[str] = "/sys/fs/cgroup") -> int:
+def allowed_cpus(cgroup_root: str | os.PathLike[str] = CGROUP_ROOT) -> int:
     """CPUs that affinity and the cgroup quota (v2 or v1) leave, rounded up; at least 1."""
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1
-    quota = _cgroup_quota(cgroup_root)
+    quota = cgroup_quota(cgroup_root)
     if quota is not None:
         cpus = min(cpus, -int(-quota // 1))
     return max(1, cpus)
 
 
-def _cgroup_quota(root: str | os.PathLike[str]) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str] = CGROUP_ROOT) -> float | None:
     """CPUs a second that the control group grants, or None where it sets no limit."""
     v2 = _words(os.path.join(root, "cpu.max"))
     if len(v2) == 2:
