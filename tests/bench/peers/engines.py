@@ -132,7 +132,7 @@ ENGINES: dict[str, tuple[Load, str]] = {
     "litert-int8": (_litert, "litert-int8.tflite"),
     "litert-float32": (_litert, "litert-float32.tflite"),
     "openvino-int8": (_openvino, "openvino-int8.xml"),
-    "openvino-our-int8": (_openvino, "flowers.onnx"),
+    "openvino-our-int8": (_openvino, "flowers-int8.onnx"),
     "openvino-fp32": (_openvino, "openvino-fp32.xml"),
     "tensorflow-function": (partial(_keras, how="function"), "flowers.keras"),
     "keras-predict": (partial(_keras, how="predict"), "flowers.keras"),
