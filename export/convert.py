@@ -82,7 +82,7 @@ def convert(
         side, classes = wrapped.input_shape[1], wrapped.output["probabilities"].shape[-1]
         graph = to_onnx(wrapped, opset)
         info = ModelInfo(
-            path=Path(out),
+            path=out,
             name=name or Path(model).stem,
             version=version,
             labels=tuple(_labels(labels, data, class_order, classes)),

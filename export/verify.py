@@ -30,6 +30,7 @@ import numpy as np
 import onnx
 import onnx_gates
 from dataset import class_ids, list_photos
+from optimize import optimize
 from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx.metadata import read_info
@@ -133,7 +134,7 @@ def choose(results: dict[str, Result]) -> str | None:
 def write_shipped(
     source: str, target: str, results: dict[str, Result], choice: str, photos: int
 ) -> None:
-    """Copy ``source`` to ``target`` with the measured figures in its metadata."""
+    """Write ``source``, fused for onnxruntime and with the measured figures, to ``target``."""
     model = onnx.load(source)
     info = read_info(Path(source))
     metrics = info.metrics | {
@@ -145,7 +146,7 @@ def write_shipped(
     }
     model_metadata.write(model, replace(info, metrics=metrics))
     onnx_gates.check(model)
-    onnx.save(model, target)
+    onnx.save(optimize(model), target)
     print(f"{target}: {os.path.getsize(target) / 1e6:.1f} MB", file=sys.stderr)
 
 

@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # not typing's: importing that takes longer than `flowers --version`
+if TYPE_CHECKING:
+    from typing import Any
 
 # The official onnxruntime wheels send telemetry and write below HOME from the moment they
 # are imported, so this must come before the first import; a value the user set is kept.
@@ -27,6 +29,7 @@ __all__ = [
     "ModelInfo",
     "OutputError",
     "Prediction",
+    "Timing",
     "UsageError",
     "__version__",
 ]
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from flowers_onnx.classifier import Classifier
     from flowers_onnx.errors import FlowersError, ImageError, ModelError, OutputError, UsageError
     from flowers_onnx.metadata import ModelInfo
-    from flowers_onnx.results import Candidate, Failure, Prediction
+    from flowers_onnx.results import Candidate, Failure, Prediction, Timing
 
 _HOMES = {
     "Candidate": "results",
@@ -47,6 +50,7 @@ _HOMES = {
     "ModelInfo": "metadata",
     "OutputError": "errors",
     "Prediction": "results",
+    "Timing": "results",
     "UsageError": "errors",
 }
 
@@ -55,6 +59,8 @@ def __getattr__(name: str) -> Any:
     # Imported on first use: `flowers --version` must not wait for numpy and onnxruntime.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

@@ -8,7 +8,6 @@ Fire only routes; a word that makes no sense stops the program before any work.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -32,8 +31,8 @@ Commands:
   flowers COMMAND --help   what a command does, its flags
   flowers --version        version of the program and of the model
 
-Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no usable model,
-4 results can't be written, 130 interrupted, 143 terminated.
+Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong usage,
+3 no usable model, 4 results can't be written, 130 interrupted, 143 terminated.
 """
 
 
@@ -131,5 +130,7 @@ def _data(name: str, word: str, takes_words: bool) -> str:
 
 
 def _hint(word: str, known: list[str], prefix: str = "") -> str:
+    import difflib  # takes longer to import than to use
+
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {prefix}{close[0]}?" if close else "; see flowers --help"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -13,10 +14,11 @@ import numpy.typing as npt
 
 from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
 from flowers_onnx.errors import ImageError, ModelError, UsageError
-from flowers_onnx.metadata import LANGUAGES, ModelInfo, find_model, read_info
+from flowers_onnx.metadata import LANGUAGES, ModelInfo, read_info
+from flowers_onnx.onnx_file import find_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
-from flowers_onnx.pixels import MAX_PIXELS, Decoded
-from flowers_onnx.results import Candidate, Failure, Prediction, Result
+from flowers_onnx.pixels import MAX_PIXELS
+from flowers_onnx.results import Candidate, Failure, Prediction, Result, Timing
 from flowers_onnx.runtime import Session
 
 if TYPE_CHECKING:
@@ -63,10 +65,7 @@ class Classifier:
         sense.
         """
         _check(top_k, lang)
-        photo = self._reader.read(source)
-        if photo.decoded is None:
-            raise _error_of(photo)
-        return self._predict(photo, photo.decoded, top_k, lang)
+        return self._predict(self._reader.read(source), top_k, lang)
 
     def classify_many(
         self, sources: Iterable[Source], *, top_k: int = 5, lang: str = "en"
@@ -74,9 +73,9 @@ class Classifier:
         """Name the flowers in many photos: one result a source, in order.
 
         A photo that can't be read gives a ``Failure`` and costs the others nothing.
-        Photos are decoded in the background while the network runs: up to ``2 * threads``
-        sources are taken ahead of the result that is given, never more, so that ``sources``
-        may be endless.
+        ``threads`` photos are in work at a time, each from its file to its answer: up to
+        ``2 * threads`` sources are taken ahead of the result that is given, never more, so
+        that ``sources`` may be endless.
         """
         _check(top_k, lang)
         if isinstance(sources, str | bytes):
@@ -87,45 +86,60 @@ class Classifier:
         remaining = iter(sources)
         first = list(islice(remaining, 2))
         if len(first) == 1:  # a single photo has nothing to overlap with: spare the threads
-            yield self._result(self._reader.read(first[0]), top_k, lang)
+            yield self._result(first[0], top_k, lang)
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="flowers-decode")
-        waiting: deque[Future[Photo]] = deque()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="flowers-worker")
+        waiting: deque[Future[Result]] = deque()
         try:
             for source in chain(first, remaining):
-                waiting.append(pool.submit(self._reader.read, source))
+                waiting.append(pool.submit(self._result, source, top_k, lang))
                 while waiting and (waiting[0].done() or len(waiting) > 2 * self.threads):
-                    yield self._result(waiting.popleft().result(), top_k, lang)
+                    yield waiting.popleft().result()
             while waiting:
-                yield self._result(waiting.popleft().result(), top_k, lang)
+                yield waiting.popleft().result()
         finally:
             # Also when the consumer stops early: what hasn't begun is never decoded, and what
             # waits for a pipe is not waited for.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _result(self, photo: Photo, top_k: int, lang: str) -> Result:
-        if photo.decoded is not None:
-            return self._predict(photo, photo.decoded, top_k, lang)
-        error = _error_of(photo)
-        return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+    def _result(self, source: Source, top_k: int, lang: str) -> Result:
+        photo = self._reader.read(source)
+        try:
+            return self._predict(photo, top_k, lang)
+        except ImageError as error:
+            return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
 
-    def _predict(self, photo: Photo, decoded: Decoded, top_k: int, lang: str) -> Prediction:
+    def _predict(self, photo: Photo, top_k: int, lang: str) -> Prediction:
+        decoded = photo.decoded
+        if decoded is None:
+            raise photo.error or ImageError("read_error", "can't be read")
+        started = time.perf_counter()
         probabilities = self._session.probabilities(decoded.pixels)
+        ended = time.perf_counter()
         labels = self.info.labels
         best = _best(probabilities, top_k)
+        top = tuple(
+            Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
+            for i in best
+        )
+        timing = Timing(
+            read=photo.read_ms,
+            decode=decoded.decode_ms,
+            preprocess=decoded.preprocess_ms,
+            inference=(ended - started) * 1e3,
+            postprocess=(time.perf_counter() - ended) * 1e3,
+        )
         return Prediction(
-            top=tuple(
-                Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
-                for i in best
-            ),
+            top=top,
             scientific_name=labels[best[0]].scientific_name,
             path=photo.path,
             sha256=photo.sha256,
             width=decoded.width,
             height=decoded.height,
             model=self.info.id,
+            timing=timing,
         )
 
 
@@ -134,10 +148,6 @@ def _check(top_k: int, lang: str) -> None:
         raise UsageError(f"top_k must be at least 1, not {top_k}")
     if lang not in LANGUAGES:
         raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {lang!r}")
-
-
-def _error_of(photo: Photo) -> ImageError:
-    return photo.error or ImageError("read_error", "can't be read")
 
 
 def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:

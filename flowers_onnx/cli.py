@@ -3,7 +3,7 @@
 0    every input was classified (or the reader of our output has seen enough)
 1    some inputs failed; the others were printed
 2    wrong usage; nothing was done
-3    the model can't be loaded
+3    the model, or a library that runs it, can't be loaded
 4    the results can't be written
 130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
 """
@@ -21,20 +21,13 @@ from types import FrameType
 from typing import NoReturn
 
 from flowers_onnx import __version__
-from flowers_onnx.errors import FlowersError, OutputError
+from flowers_onnx.errors import FlowersError, ModelError, OutputError
 from flowers_onnx.talk import say
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
-
-def entry() -> NoReturn:
-    """The console script: ``main``, then leave at once.
-
-    Tearing down the interpreter takes as long as classifying a photo, and would wait for a
-    thread that still reads from a pipe nobody writes to. All output has been flushed.
-    """
-    os._exit(main())
+_STACK_BYTES = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlowersError as error:
         say(f"flowers: {error}")
         return error.exit_code
-    except BrokenPipeError:
+    except (ImportError, MemoryError) as error:
+        # A library can't be loaded: lack of memory has many faces, most told in many lines.
+        *_, reason = [type(error).__name__, *str(error).split("\n")]
+        say(f"flowers: can't start: {reason}")
+        return ModelError.exit_code
+    except ConnectionError:
         return _reader_left()
     except KeyboardInterrupt:
         say("flowers: interrupted")
@@ -57,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if words == ["--version"]:
-        from flowers_onnx.metadata import find_model, read_info
+        from flowers_onnx.metadata import read_info
+        from flowers_onnx.onnx_file import find_model
 
         return _print(f"flowers {__version__} (model {read_info(find_model()).id})")
     from flowers_onnx.arguments import parse
@@ -93,6 +92,10 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    # NumPy's linear algebra, unused here, would start a thread a CPU and map 32 MB for each.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Decoders need little, and the usual 8 MB a thread don't fit where addresses are scarce.
+    threading.stack_size(_STACK_BYTES)
     # Pillow warns of harmless flaws in photos; what matters arrives as an error.
     warnings.filterwarnings("ignore", module="PIL")
     if threading.current_thread() is threading.main_thread():
@@ -127,7 +130,7 @@ def _flush() -> None:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
+    except ConnectionError:
         raise
     except OSError as error:
         _discard(sys.stdout.fileno())  # else the interpreter tries again at exit

@@ -5,12 +5,14 @@ Their docstrings are the help texts that users see.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowers_onnx.cpus import MAX_THREADS
 from flowers_onnx.errors import UsageError
+from flowers_onnx.values import choice, count
 
 FORMATS = ("text", "json", "jsonl", "csv")
 
@@ -60,23 +62,146 @@ def classify(
         raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
     if paths.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    candidates = None if top_k is None else _count("top_k", top_k)
-    chosen_format = _choice("format", format, FORMATS)
-    chosen_lang = _choice("lang", lang, ("en", "es", "la"))
-    limits = {} if max_pixels is None else {"max_pixels": _count("max_pixels", max_pixels)}
-    thread_count = None if threads is None else _count("threads", threads, MAX_THREADS)
+    candidates = None if top_k is None else count("top_k", top_k)
+    chosen_format = choice("format", format, FORMATS)
+    chosen_lang = choice("lang", lang, ("en", "es", "la"))
+    limits = {} if max_pixels is None else {"max_pixels": count("max_pixels", max_pixels)}
+    thread_count = None if threads is None else count("threads", threads, MAX_THREADS)
 
     def work() -> int:
+        from flowers_onnx import heap
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.sources import expand
         from flowers_onnx.writers import open_output, result_writer
 
+        if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
+            heap.share_one()
         classifier = Classifier(model, threads=thread_count, **limits)
         with open_output(output) as stream:
             writer = result_writer(chosen_format, stream, show=candidates or 1)
             sources = expand(paths, sys.stdin.buffer if sys.stdin else None)
             results = classifier.classify_many(sources, top_k=candidates or 5, lang=chosen_lang)
             return 1 if writer.write_all(results) else 0
+
+    return Job(work)
+
+
+def stream(
+    *,
+    framing: str = "jsonl",
+    workers: str | None = None,
+    top_k: str | None = None,
+    lang: str = "en",
+    model: str | None = None,
+    max_pixels: str | None = None,
+) -> Job:
+    """Answer requests of another program, on standard input and output.
+
+    Usage:
+      flowers stream [--FLAG VALUE ...]
+
+    The first line out says that the model is loaded; then one JSON line answers each
+    request, in order. A request is a line such as {"id": 1, "path": "photo.jpg"}, with
+    "bytes" (base64) in place of "path" if wanted, and "top_k" and "lang". A bad request
+    or photo gets an error for an answer and costs the others nothing. The end of
+    standard input, or SIGTERM, ends the stream when what was accepted is answered.
+    docs/embedding.md has the protocol and clients.
+
+    Flags:
+      --framing F        jsonl, or raw: a 4-byte big-endian length and the image's bytes,
+                         instead of each line (jsonl)
+      --workers N        photos in work at a time (the CPUs that this process is allowed)
+      --top_k N          candidates a photo (5)
+      --lang L           names in en, es or la: English, Spanish, Latin (en)
+      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
+                         model that ships)
+      --max_pixels N     most pixels decoded for one image (24000000)
+    """
+    chosen_framing = choice("framing", framing, ("jsonl", "raw"))
+    worker_count = None if workers is None else count("workers", workers, MAX_THREADS)
+    candidates = 5 if top_k is None else count("top_k", top_k)
+    chosen_lang = choice("lang", lang, ("en", "es", "la"))
+    limits = {} if max_pixels is None else {"max_pixels": count("max_pixels", max_pixels)}
+
+    def work() -> int:
+        from flowers_onnx import heap
+        from flowers_onnx.classifier import Classifier
+        from flowers_onnx.stream.requests import Options
+        from flowers_onnx.stream.server import serve
+
+        heap.share_one()
+        classifier = Classifier(model, threads=worker_count, **limits)
+        serve(classifier, chosen_framing, Options(candidates, chosen_lang))
+        return 0
+
+    return Job(work)
+
+
+def benchmark(
+    *paths: str,
+    scenario: str = "cold,single-stream,offline",
+    threads: str | None = None,
+    model: str | None = None,
+    format: str = "table",
+    output: str | None = None,
+    min_runs: str = "10",
+    max_seconds: str = "60",
+    precision: str = "2",
+    warmup: str = "1",
+    compare: str | None = None,
+    fail_above: str = "1.10",
+    plot: str | None = None,
+) -> Job:
+    """Measure how long classification takes here, and where the time goes.
+
+    Usage:
+      flowers benchmark [PATH...] [--FLAG VALUE ...]
+
+    PATH is a photo, a folder or a pattern; without one, a photo is made up. All values
+    of --scenario, --threads and --model are measured with each other, in turns. The run
+    ends when every median is known precisely enough, or when its time is up.
+    docs/benchmark.md says what each figure includes.
+
+    Flags:
+      --scenario LIST    cold: a new process for each photo; single-stream: one photo at a
+                         time; offline: all photos at once (cold,single-stream,offline)
+      --threads LIST     threads to use, such as 1,2 (the CPUs that this process is allowed)
+      --model LIST       ONNX files, such as a.onnx,b.onnx ($FLOWERS_ONNX_MODEL, else the
+                         model that ships)
+      --format F         table, md, json, jsonl or csv; json keeps every sample (table)
+      --output FILE      write the result to FILE, all at once when done (standard output)
+      --min_runs N       runs of each, at least (10)
+      --max_seconds S    time to measure in all; a run that has begun is finished (60)
+      --precision P      enough when the 95 % interval of each median is within P percent
+                         of it (2)
+      --warmup N         runs of each that are not counted (1)
+      --compare OLD      JSON of an earlier run: print ratios, and exit with 1 if slower;
+                         OLD,NEW compares two files and measures nothing
+      --fail_above R     slower means: a ratio above R whose interval is above 1 (1.10)
+      --plot FILE        also draw the latencies, as .png or .svg (needs the extra [plot])
+    """
+    from flowers_onnx.benchmark.options import parse
+
+    options = parse(
+        paths,
+        scenario=scenario,
+        threads=threads,
+        model=model,
+        format=format,
+        output=output,
+        min_runs=min_runs,
+        max_seconds=max_seconds,
+        precision=precision,
+        warmup=warmup,
+        compare=compare,
+        fail_above=fail_above,
+        plot=plot,
+    )
+
+    def work() -> int:
+        from flowers_onnx.benchmark.command import run
+
+        return run(options)
 
     return Job(work)
 
@@ -93,11 +218,12 @@ def labels(*, format: str = "text", lang: str = "en", model: str | None = None) 
       --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
     """
-    chosen_format = _choice("format", format, FORMATS)
-    chosen_lang = _choice("lang", lang, ("en", "es", "la"))
+    chosen_format = choice("format", format, FORMATS)
+    chosen_lang = choice("lang", lang, ("en", "es", "la"))
 
     def work() -> int:
-        from flowers_onnx.metadata import find_model, read_info
+        from flowers_onnx.metadata import read_info
+        from flowers_onnx.onnx_file import find_model
         from flowers_onnx.writers import open_output, write_table
 
         rows = [
@@ -127,8 +253,8 @@ def info(*, format: str = "text", model: str | None = None, threads: str | None 
                          model that ships)
       --threads N        threads to use (the CPUs that this process is allowed)
     """
-    chosen_format = _choice("format", format, ("text", "json"))
-    thread_count = None if threads is None else _count("threads", threads, MAX_THREADS)
+    chosen_format = choice("format", format, ("text", "json"))
+    thread_count = None if threads is None else count("threads", threads, MAX_THREADS)
 
     def work() -> int:
         from flowers_onnx.report import describe
@@ -143,21 +269,8 @@ def info(*, format: str = "text", model: str | None = None, threads: str | None 
 
 COMMANDS: dict[str, Callable[..., Job]] = {
     "classify": classify,
+    "stream": stream,
+    "benchmark": benchmark,
     "labels": labels,
     "info": info,
 }
-
-
-def _count(flag: str, text: str, limit: int = 10**12) -> int:
-    """A flag's value as a positive integer."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    if not 1 <= number <= limit:
-        bound = f" and at most {limit}" if limit < 10**12 else ""
-        raise UsageError(f"--{flag} needs a whole number of at least 1{bound}, not {text!r}")
-    return number
-
-
-def _choice(flag: str, text: str, choices: Iterable[str]) -> str:
-    if text not in choices:
-        raise UsageError(f"--{flag} must be one of {', '.join(choices)}, not {text!r}")
-    return text

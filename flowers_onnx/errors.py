@@ -23,6 +23,8 @@ ImageErrorCode = Literal[
     "truncated",
     "corrupt",
     "too_large",
+    "bad_request",
+    "internal_error",
 ]
 
 #: Every code an ``ImageError`` can have; codes are added, never renamed.

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import stat
+import time
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -27,12 +28,16 @@ MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A source that has been read: its pixels, or the error that stands in their place."""
+    """A source that has been read: its pixels, or the error that stands in their place.
+
+    ``read_ms`` is the wall time of opening, reading and hashing.
+    """
 
     path: str | None = None
     sha256: str | None = None
     decoded: Decoded | None = None
     error: ImageError | None = None
+    read_ms: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +53,40 @@ class PhotoReader:
         What is wrong with the photo comes back as ``Photo.error``; only a source of a type
         that is no photo at all raises, ``UsageError``.
         """
+        started = time.perf_counter()
         match source:
             case Unreadable(path, error):
                 return Photo(display_path(path), error=error)
             case Stream(path, stream):
-                return self._read_stream(stream, display_path(path))
+                return self._read_stream(stream, display_path(path), started)
             case str() | os.PathLike():
-                return self._read_path(os.fsdecode(source))
+                return self._read_path(os.fsdecode(source), started)
             case bytes():
-                return self._decode(Photo(), io.BytesIO(source))
+                return self._decode(Photo(), io.BytesIO(source), started)
             case Image.Image():
                 return self._prepare(source)
             case np.ndarray():
                 return self._prepare(_image_of(source))
             case _ if hasattr(source, "read"):
-                return self._read_stream(source, None)
+                return self._read_stream(source, None, started)
         raise UsageError(f"can't classify a {type(source).__name__}")
 
-    def _read_path(self, path: str) -> Photo:
+    def _read_path(self, path: str, started: float) -> Photo:
         photo = Photo(display_path(path))
         try:
             with open(path, "rb") as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
-                    return self._read_stream(file, photo.path)
+                    return self._read_stream(file, photo.path, started)
                 if found.st_size > MAX_BYTES:
                     return replace(photo, error=_too_large())
-                return self._decode(photo, file)
+                return self._decode(photo, file, started)
         except OSError as error:
             return replace(photo, error=from_os_error(error))
         except ValueError:  # a null byte or a lone surrogate in the name
             return replace(photo, error=ImageError("not_found", "no such file or folder"))
 
-    def _read_stream(self, stream: BinaryIO, path: str | None) -> Photo:
+    def _read_stream(self, stream: BinaryIO, path: str | None, started: float) -> Photo:
         """Read a stream to its end, in memory, if it is no larger than a photo may be."""
         data = bytearray()
         try:
@@ -95,11 +101,12 @@ class PhotoReader:
             return Photo(path, error=ImageError("read_error", f"can't be read: {error}"))
         if len(data) > MAX_BYTES:
             return Photo(path, error=_too_large())
-        return self._decode(Photo(path), io.BytesIO(data))
+        return self._decode(Photo(path), io.BytesIO(data), started)
 
-    def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO) -> Photo:
-        photo = replace(photo, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO, started: float) -> Photo:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
+        photo = replace(photo, sha256=sha256, read_ms=(time.perf_counter() - started) * 1e3)
         try:
             return replace(photo, decoded=decode(file, self.preprocess, self.max_pixels))
         except ImageError as error:

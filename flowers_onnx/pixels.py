@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flowers_onnx import heap
 from flowers_onnx.errors import ImageError
 from flowers_onnx.formats import HEADER_SIZE, READABLE, sniff
 from flowers_onnx.metadata import Preprocess
@@ -55,11 +57,15 @@ class Decoded:
     """Pixels ready for the network (uint8 ``[size, size, 3]``, RGB) and the image's own size.
 
     ``width`` and ``height`` are in pixels, as displayed: EXIF orientation applied.
+    ``decode_ms`` and ``preprocess_ms`` are the wall time to the image's pixels, and from
+    there to these.
     """
 
     pixels: Pixels
     width: int
     height: int
+    decode_ms: float
+    preprocess_ms: float
 
 
 def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
@@ -67,6 +73,7 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
 
     ``file`` is seekable and read from its start; it is closed.
     """
+    started = time.perf_counter()
     name = _identify(file)
     with _turns.get(name, nullcontext()):
         image = _open(file, name)
@@ -78,14 +85,14 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
         whole = image.format in ("JPEG", "MPO") and _keeps_coefficients(image, file)
         pixels = _area(size) if whole else _largest_area(image)
         with _memory.reserve(_cost(image, size, pixels, max_pixels)), closing(image):
-            return _prepare(image, size, preprocess)
+            return _prepare(image, size, preprocess, started)
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
-    size = image.size
+    started, size = time.perf_counter(), image.size
     with _memory.reserve(_cost(image, size, _largest_area(image), max_pixels)):
-        return _prepare(image, size, preprocess)
+        return _prepare(image, size, preprocess, started)
 
 
 def _cost(image: Image.Image, size: tuple[int, int], pixels: int, max_pixels: int) -> int:
@@ -98,9 +105,13 @@ def _cost(image: Image.Image, size: tuple[int, int], pixels: int, max_pixels: in
     return cost
 
 
-def _prepare(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Decoded:
+def _prepare(
+    image: Image.Image, size: tuple[int, int], preprocess: Preprocess, started: float
+) -> Decoded:
     """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
     width, height = size
+    _load(image)
+    loaded = time.perf_counter()
     square = _square(image, preprocess)
     # The crop is centred, so turning the small square equals turning the large image.
     orientation = _orientation(image)
@@ -108,7 +119,9 @@ def _prepare(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) 
         square = square.transpose(_ORIENTATIONS[orientation])
     if orientation in _SIDEWAYS:
         width, height = height, width
-    return Decoded(np.asarray(square), width, height)
+    pixels = np.asarray(square)
+    ended = time.perf_counter()
+    return Decoded(pixels, width, height, (loaded - started) * 1e3, (ended - loaded) * 1e3)
 
 
 class _Memory:
@@ -128,21 +141,13 @@ class _Memory:
             yield
         finally:
             if cost > _LARGE:
-                _return_freed_memory()
+                heap.return_freed_memory()
             with self._free:
                 self._used -= cost
                 self._free.notify_all()
 
 
 _memory = _Memory()
-
-
-def _return_freed_memory() -> None:
-    """Give back what glibc keeps for each thread that has ever decoded a large image."""
-    import ctypes
-
-    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -211,16 +216,22 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
         raise _decoding_error(error) from error
 
 
-def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Decode and shrink to an RGB square of the input size."""
+def _load(image: Image.Image) -> None:
     try:
         image.load()
+    except Exception as error:  # Pillow's decoders raise nearly every built-in error
+        raise _decoding_error(error) from error
+
+
+def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Shrink a loaded image to an RGB square of the input size."""
+    try:
         if image.mode.startswith("I") or image.mode == "F":
             scale = _scale_to_8_bits(image)
             grey = np.nan_to_num(np.asarray(crop_and_resize(image.convert("F"), preprocess)))
             return Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8)).convert("RGB")
         return crop_and_resize(_to_rgb(_reduced(image, preprocess)), preprocess)
-    except Exception as error:  # Pillow's decoders raise nearly every built-in error
+    except Exception as error:
         raise _decoding_error(error) from error
 
 

@@ -17,14 +17,14 @@ def describe(model: str | os.PathLike[str] | None, threads: int | None) -> dict[
     """The facts, loading the model to be sure that it works here; raises ``ModelError``."""
     classifier = Classifier(model, threads=threads)
     info = classifier.info
-    with info.path.open("rb") as file:
+    with open(info.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "program": __version__,
         "model": {
             "id": info.id,
-            "path": str(info.path),
-            "bytes": info.path.stat().st_size,
+            "path": info.path,
+            "bytes": os.path.getsize(info.path),
             "sha256": digest,
             "date": info.date,
             "dataset": info.dataset,

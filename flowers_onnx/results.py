@@ -6,7 +6,7 @@ The record is the one shape in which results leave this program, whatever the do
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 #: Version of the record: a minor step adds fields, a major step changes or removes some.
@@ -27,12 +27,34 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the wall time of one photo went, in milliseconds; 0 for what was not reached.
+
+    ``read`` is opening, reading and hashing the file, ``decode`` from its bytes to pixels,
+    ``preprocess`` the crop, the resize and the orientation, ``inference`` the network,
+    ``postprocess`` the choice of the best labels.
+    """
+
+    read: float = 0
+    decode: float = 0
+    preprocess: float = 0
+    inference: float = 0
+    postprocess: float = 0
+
+    @property
+    def total(self) -> float:
+        """The sum: from the source to the prediction."""
+        return self.read + self.decode + self.preprocess + self.inference + self.postprocess
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one photo; ``top`` holds the best candidates, best first.
 
     ``width`` and ``height`` are in pixels, as displayed (EXIF orientation applied).
     ``sha256`` is of the bytes as given, in hexadecimal; ``None`` where the photo came as
-    decoded pixels. ``path`` is ``None`` for anything but a path.
+    decoded pixels. ``path`` is ``None`` for anything but a path. ``timing`` is no part of
+    the record, and equal predictions may differ in it.
     """
 
     top: tuple[Candidate, ...]
@@ -42,6 +64,7 @@ class Prediction:
     width: int
     height: int
     model: str
+    timing: Timing = field(default=Timing(), compare=False, repr=False)
 
     @property
     def label(self) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from flowers_onnx.errors import ModelError
+from flowers_onnx.errors import ImageError, ModelError
 from flowers_onnx.pixels import Pixels
 
 _ERRORS_ONLY = 3
@@ -19,7 +18,7 @@ INPUT, OUTPUT = "image", "probabilities"
 class Session:
     """One loaded network; ``probabilities`` may be called from several threads at once."""
 
-    def __init__(self, path: Path, size: int, threads: int) -> None:
+    def __init__(self, path: str, size: int, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -45,8 +44,11 @@ class Session:
         self.classes: int | None = classes if isinstance(classes, int) else None
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``."""
-        (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``; raises ``ImageError``."""
+        try:
+            (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+        except Exception as error:  # lack of memory, most likely: the next photo may do
+            raise ImageError("internal_error", f"onnxruntime: {_first_line(error)}") from error
         result: npt.NDArray[np.float32] = output[0]
         return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -42,7 +41,7 @@ def expand(words: Iterable[str], stdin: BinaryIO | None) -> Iterator[str | Strea
             yield _standard_input(stdin)
         elif not _is_pattern(word):
             yield from _expand_path(word)
-        elif matches := sorted(glob.glob(word, recursive=True)):
+        elif matches := _matches(word):
             for match in matches:
                 # `**` gives the content of a folder beside the folder itself.
                 if "**" not in word or not os.path.isdir(match):
@@ -58,7 +57,13 @@ def _standard_input(stdin: BinaryIO | None) -> Stream | Unreadable:
 
 
 def _is_pattern(word: str) -> bool:
-    return glob.has_magic(word) and not os.path.lexists(word)
+    return any(character in word for character in "*?[") and not os.path.lexists(word)
+
+
+def _matches(pattern: str) -> list[str]:
+    import glob  # brings the regular expressions, which no other word needs
+
+    return sorted(glob.glob(pattern, recursive=True))
 
 
 def _expand_path(path: str) -> Iterator[str | Unreadable]:

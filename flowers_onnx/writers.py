@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import stat
@@ -60,7 +59,7 @@ def open_output(path: str | None) -> Iterator[TextIO]:
             _refuse_image(target)
             with _atomic(target) as stream:
                 yield stream
-    except BrokenPipeError:
+    except ConnectionError:
         raise
     except OSError as error:
         target = path or "standard output"
@@ -197,6 +196,8 @@ class CsvWriter:
     """One flat row a photo; ``top`` is the JSON of the candidates."""
 
     def __init__(self, stream: TextIO) -> None:
+        import csv
+
         self._writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
 
     def write_all(self, results: Iterable[Result]) -> int:
@@ -219,6 +220,8 @@ def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None
         case "jsonl":
             stream.writelines(_json(row) + "\n" for row in rows)
         case "csv":
+            import csv
+
             writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)

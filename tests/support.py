@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,3 +14,8 @@ SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 FLOWERS = Path(sys.executable).parent / "flowers"
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced code blocks of a page."""
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)

@@ -37,9 +37,15 @@ def test_public_names_are_the_exported_ones() -> None:
         flowers_onnx.nothing  # noqa: B018
 
 
-def test_importing_the_package_is_free() -> None:
-    heavy = "{'numpy', 'PIL', 'onnxruntime', 'fire', 'asyncio'}"
-    program = f"import sys, flowers_onnx.cli; print({heavy} & sys.modules.keys() or 'none')"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("cli", {"numpy", "PIL", "onnxruntime", "fire", "asyncio"}),
+        ("__main__", {"typing", "dataclasses", "pathlib", "json", "flowers_onnx.cli"}),
+    ],
+)
+def test_importing_the_package_is_free(module: str, heavy: set[str]) -> None:
+    program = f"import sys, flowers_onnx.{module}; print({heavy} & sys.modules.keys() or 'none')"
     done = subprocess.run([sys.executable, "-c", program], stdout=-1, check=True)
     assert done.stdout == b"none\n"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import ROOT, Run
+from support import ROOT, Run, blocks
 
 import flowers_onnx
 from flowers_onnx.arguments import general_help, help_for
@@ -22,11 +22,6 @@ from flowers_onnx.results import RECORD_SCHEMA
 README = (ROOT / "README.md").read_text()
 USAGE = (ROOT / "docs" / "usage.md").read_text()
 RECORD = (ROOT / "docs" / "result-record.md").read_text()
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The fenced code blocks of a page."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def schema() -> dict[str, Any]:

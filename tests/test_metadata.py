@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowers_onnx import Classifier, ModelError
-from flowers_onnx.metadata import find_model, read_info
+from flowers_onnx.metadata import read_info
+from flowers_onnx.onnx_file import find_model
 
 
 def varint(value: int) -> bytes:

@@ -67,22 +67,51 @@ def test_opens_no_file_for_writing_and_no_socket(
     assert guilty == []
 
 
-def test_no_more_threads_than_asked_for(sample: Path) -> None:
-    program = (
-        "import os, sys; from flowers_onnx import Classifier;"
-        "Classifier(threads=1).classify(sys.argv[1]);"
-        "print(len(os.listdir('/proc/self/task')))"
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("workers", "threads"), [(1, 1), (3, 3 + 2)])
+def test_no_more_threads_than_asked_for(sample: Path, workers: int, threads: int) -> None:
+    command = [str(FLOWERS), "stream", "--workers", str(workers)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        process.stdin.write(b'{"path": "%s"}\n' % os.fsencode(sample) * 9)
+        process.stdin.flush()
+        for _ in range(9):
+            process.stdout.readline()
+        found = len(os.listdir(f"/proc/{process.pid}/task"))
+    # Beside the workers and what they share for one network: to read, to write, to watch.
+    assert found == threads + 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and figures of Linux")
+def test_one_photo_takes_little_memory(sample: Path) -> None:
+    # 192 MB of addresses, libraries and all; and what of it was in memory at the most.
+    program = 'ulimit -v 196608 && exec "$@"'
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
+    command = ["sh", "-c", program, "sh", str(FLOWERS), "classify", str(sample)]
     done = subprocess.run(
-        [sys.executable, "-c", program, sample], capture_output=True, text=True, check=True
+        [sys.executable, "-c", measure, *command], capture_output=True, check=False
     )
-    # NumPy's BLAS keeps a pool of its own that is never used here.
-    idle = "import os, numpy, onnxruntime; print(len(os.listdir('/proc/self/task')))"
-    before = subprocess.run(
-        [sys.executable, "-c", idle], capture_output=True, text=True, check=True,
-        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
-    )  # fmt: skip
-    assert int(done.stdout) == int(before.stdout)
+    assert (done.returncode, done.stderr) == (0, b"")
+    answer, kilobytes = done.stdout.splitlines()
+    assert b"dahlia" in answer
+    assert int(kilobytes) <= 100 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("megabytes", [110, 130, 155])
+def test_too_little_memory_is_told_in_one_line(sample: Path, megabytes: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -v {megabytes * 1024}; exec "$@"', "sh", FLOWERS, "classify", sample],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

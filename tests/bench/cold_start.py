@@ -18,7 +18,7 @@ from pathlib import Path
 
 import fire
 
-from flowers_onnx.metadata import find_model
+from flowers_onnx.onnx_file import find_model
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -30,7 +30,7 @@ def main(runs: int = 20, tensorflow: str = "", photo: str = "", keras_model: str
     keras_model = keras_model or str(ROOT / "model" / "flowers.keras")
     flowers = [str(Path(sys.executable).with_name("flowers")), "classify", photo]
     programs = {
-        "bare script": [sys.executable, str(HERE / "bare.py"), str(find_model()), photo],
+        "bare script": [sys.executable, str(HERE / "bare.py"), find_model(), photo],
         "flowers": flowers,
         "flowers --version": [flowers[0], "--version"],
         "python -c pass": [sys.executable, "-c", "pass"],
