@@ -37,7 +37,8 @@ from dataset import class_ids, list_photos, spread
 from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx import Classifier
-from flowers_onnx.metadata import find_model, read_info
+from flowers_onnx.metadata import read_info
+from flowers_onnx.onnx_file import find_model
 
 #: Of a probability. Convolutions are exact everywhere, but Arm's kernel for residual additions
 #: rounds in fixed point and AVX2's in float: a few sums differ by 1. That moves the answer by
