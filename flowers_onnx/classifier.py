@@ -29,9 +29,9 @@ class Classifier:
     """A model, loaded once, that names the flower in photos. Safe to share between threads.
 
     ``model`` is an ONNX file made by ``export/convert.py`` (default: the environment's
-    ``FLOWERS_ONNX_MODEL``, else the model that ships). ``threads`` is the number of threads
-    to use (default: the CPUs that affinity and the container's quota allow). ``max_pixels``
-    is the most that is decoded for one image.
+    ``FLOWERS_ONNX_MODEL``, else the model that ships). ``threads`` is the number of photos
+    that ``classify_many`` has in work at a time (default: the CPUs that affinity and the
+    container's quota allow). ``max_pixels`` is the most that is decoded for one image.
 
     Raises ``ModelError`` if the model can't be loaded.
     """
@@ -48,7 +48,7 @@ class Classifier:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(self.info.path, self.info.preprocess.size, self.threads)
+        self._session = Session(self.info.path, self.info.preprocess.size)
         if self._session.classes not in (None, len(self.info.labels)):
             raise ModelError(
                 f"{self.info.path} has {self._session.classes} outputs "

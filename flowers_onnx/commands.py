@@ -53,7 +53,7 @@ def classify(
       --output FILE      write the results to FILE, all at once when done (standard output)
       --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
-      --threads N        threads to use (the CPUs that this process is allowed)
+      --threads N        photos in work at a time (the CPUs that this process is allowed)
       --max_pixels N     most pixels decoded for one image (24000000)
 
     Put -- before names that begin with a dash.
@@ -165,7 +165,8 @@ def benchmark(
     Flags:
       --scenario LIST    cold: a new process for each photo; single-stream: one photo at a
                          time; offline: all photos at once (cold,single-stream,offline)
-      --threads LIST     threads to use, such as 1,2 (the CPUs that this process is allowed)
+      --threads LIST     photos in work at a time, such as 1,2; matters for offline only (the
+                         CPUs that this process is allowed)
       --model LIST       ONNX files, such as a.onnx,b.onnx ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
       --format F         table, md, json, jsonl or csv; json keeps every sample (table)
@@ -251,7 +252,7 @@ def info(*, format: str = "text", model: str | None = None, threads: str | None 
       --format F         text or json (text)
       --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
-      --threads N        threads to use (the CPUs that this process is allowed)
+      --threads N        photos in work at a time (the CPUs that this process is allowed)
     """
     chosen_format = choice("format", format, ("text", "json"))
     thread_count = None if threads is None else count("threads", threads, MAX_THREADS)

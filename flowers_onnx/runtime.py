@@ -16,14 +16,16 @@ INPUT, OUTPUT = "image", "probabilities"
 
 
 class Session:
-    """One loaded network; ``probabilities`` may be called from several threads at once."""
+    """One loaded network; ``probabilities`` may be called from several threads at once.
 
-    def __init__(self, path: str, size: int, threads: int) -> None:
+    A run takes the calling thread and no other. A second one would make a single photo 13 %
+    faster, but photos side by side, which is how threads are used here, 9 % slower
+    (``docs/performance.md``); and where there is no pool, nothing spins.
+    """
+
+    def __init__(self, path: str, size: int) -> None:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Spinning halves the speed as soon as another process wants the core.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         # One photo at a time has nothing to gain from an arena that keeps its peak.
         options.enable_cpu_mem_arena = False
         options.log_severity_level = _ERRORS_ONLY

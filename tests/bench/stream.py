@@ -3,7 +3,7 @@
     python tests/bench/stream.py FOLDER [--rounds 20] [--block 25] [--photos 10000]
 
 FOLDER holds photos. Round trips of one photo take turns with the bare work, decoding and
-``session.run`` in this process with as many threads; then ``--photos`` photos go through
+``session.run`` in this process; then ``--photos`` photos go through
 one child, eight in flight, while its resident memory is watched.
 """
 
@@ -41,7 +41,7 @@ def main(folder: str, *, rounds: int = 20, block: int = 25, photos: int = 10_000
 def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> None:
     classifier = Classifier()
     preprocess = classifier.info.preprocess
-    session = Session(classifier.info.path, preprocess.size, classifier.threads)
+    session = Session(classifier.info.path, preprocess.size)
 
     def bare(path: str) -> None:
         with open(path, "rb") as file:
