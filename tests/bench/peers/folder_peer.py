@@ -19,12 +19,14 @@ import numpy as np
 from PIL import Image
 
 _local = threading.local()
+_loading = threading.Lock()  # two threads that import OpenVINO at once wait for each other
 
 
 def classify(path: Path, name: str, folder: Path) -> tuple[str, int, float]:
     """Path, class index, confidence."""
     if not hasattr(_local, "run"):
-        _local.run = engines.load(name, folder, 1)
+        with _loading:
+            _local.run = engines.load(name, folder, 1)
     probabilities = _local.run(read(path))
     return str(path), int(probabilities.argmax()), float(probabilities.max())
 
