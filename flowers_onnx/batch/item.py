@@ -18,8 +18,3 @@ class Item:
     version: str | None = None
     size: int | None = None
     id: str | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells a result's source from all others; a new version is another source."""
-        return f"{self.uri}#{self.version or ''}"
