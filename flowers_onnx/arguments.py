@@ -106,10 +106,8 @@ def _normalised(name: str, command: Callable[..., object], words: list[str]) -> 
             if flag in seen:
                 raise UsageError(f"--{flag} is given twice")
             seen.add(flag)
-            if flags[flag].default is False:  # a switch
-                if equals:
-                    raise UsageError(f"--{flag} takes no value")
-                value = "yes"
+            if flags[flag].default is False:
+                value = _switch(flag, equals)
             elif not equals:
                 value = _value_of(flag, rest)
             yield f"--{flags[flag].name}={MARK}{value}"
@@ -126,6 +124,12 @@ def _value_of(flag: str, rest: Iterator[str]) -> str:
     if value is None or value.startswith("--"):
         raise UsageError(f"--{flag} needs a value")
     return value
+
+
+def _switch(flag: str, equals: str) -> str:
+    if equals:
+        raise UsageError(f"--{flag} takes no value")
+    return "yes"
 
 
 def _data(name: str, word: str, takes_words: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Failure
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process ends here."""
 
 
@@ -33,13 +33,13 @@ class MemorySink:
     def existing(self) -> Iterator[Row]:
         return iter(list(self.stored))
 
-    def publish(self, rows: Iterator[Row]) -> None:
+    def publish(self, rows: Iterable[Row]) -> None:
         found = list(rows)
         if self.crash == "before":
-            raise Crash
+            raise CrashError
         self.stored = [*self.stored, *found] if self.appends else found
         if self.crash == "after":
-            raise Crash
+            raise CrashError
 
 
 def row(item: Item, run: int) -> dict[str, Any]:
@@ -58,9 +58,7 @@ STEPS = st.lists(
 
 
 @given(appends=st.booleans(), steps=STEPS)
-def test_each_image_once_whatever_happens(
-    appends: bool, steps: list[tuple[int, str, int]]
-) -> None:
+def test_each_image_once_whatever_happens(appends: bool, steps: list[tuple[int, str, int]]) -> None:
     sink = MemorySink(appends=appends)
     items = [Item(f"gs://b/{number}", str(number)) for number in range(8)]
     with tempfile.TemporaryDirectory() as folder:
@@ -72,10 +70,10 @@ def test_each_image_once_whatever_happens(
                     for item in [item for item in items if output.claim(item)][:count]:
                         output.add(row(item, run))
                     if event == "tear":
-                        raise Crash
+                        raise CrashError
                     if event != "kill":
                         output.publish()
-            except Crash:
+            except CrashError:
                 pass
             if event == "tear":
                 content = journal.read_bytes()
@@ -94,9 +92,7 @@ def test_a_retried_error_gives_way_to_the_new_row(tmp_path: Path, appends: bool)
             assert output.claim(item)
             output.add(row(item, run))
             output.publish()
-    assert [r["run_id"] for r in sink.stored] == (
-        ["run0", "run1", "run2"] if appends else ["run2"]
-    )
+    assert [r["run_id"] for r in sink.stored] == (["run0", "run1", "run2"] if appends else ["run2"])
 
 
 def test_versions_matter_only_where_they_are_known(tmp_path: Path) -> None:

@@ -29,25 +29,25 @@ def fetch(
     items: Iterator[Item], read: Callable[[Item], tuple[bytes, Item]], at_a_time: int
 ) -> Iterator[Fetched]:
     """Read ``items``, in whatever order they arrive: a slow one doesn't hold up the others."""
-    arrived: SimpleQueue[tuple[int, Future[Fetched]]] = SimpleQueue()
+    arrived: SimpleQueue[Future[Fetched]] = SimpleQueue()
+    sizes: dict[Future[Fetched], int] = {}  # of what is under way
     pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
-    under_way = held = 0
+    held = 0
     waiting: Item | None = next(items, None)
     try:
-        while waiting or under_way:
-            while waiting and under_way < at_a_time:
+        while waiting or sizes:
+            while waiting and len(sizes) < at_a_time:
                 size = waiting.size if waiting.size is not None else _USUAL_BYTES
-                if under_way and held + size > _MAX_BYTES:
+                if sizes and held + size > _MAX_BYTES:
                     break
                 future = pool.submit(_fetch, read, waiting)
-                future.add_done_callback(lambda done, size=size: arrived.put((size, done)))
-                under_way += 1
+                sizes[future] = size
+                future.add_done_callback(arrived.put)
                 held += size
                 waiting = next(items, None)
-            size, future = arrived.get()
+            future = arrived.get()
             yield future.result()
-            under_way -= 1
-            held -= size
+            held -= sizes.pop(future)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -11,7 +11,8 @@ class Item:
 
     ``uri`` is ``gs://bucket/name``, ``s3://bucket/name`` or ``file:///absolute/path``;
     ``version`` is what changes with the content (a generation, an ETag, a file's size and
-    time), None if it isn't known before reading; ``size`` is in bytes; ``id`` is what a manifest calls it.
+    time), None if it isn't known before reading; ``size`` is in bytes; ``id`` is what a
+    manifest calls it.
     """
 
     uri: str

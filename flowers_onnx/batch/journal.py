@@ -1,8 +1,8 @@
 """The journal: rows of a run that isn't finished, kept where a killed run can be continued.
 
-JSON Lines, first a header, then rows; ``{"complete": true}`` as the last line says that all rows are there
-and only have to be published. A line is written whole, or cut off by the end of the
-process; the next run drops the rest of such a line, and does its image again.
+JSON Lines, first a header, then rows; ``{"complete": true}`` as the last line says that all
+rows are there and only have to be published. A line is written whole, or cut off by the end
+of the process; the next run drops the rest of such a line, and does its image again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Journal(Protocol):
         """Say that no row will follow, before the rows are published."""
 
     def close(self) -> None:
-        """Keep all that was appended, for a later run."""
+        """Keep all that was appended, for a later run; nothing once it is removed."""
 
     def remove(self) -> None:
         """Forget all rows: they are published."""
@@ -90,13 +90,15 @@ class LocalJournal:
         self.complete = True
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            os.fsync(self._file.fileno())
-        self._file.close()
+        if not self._file.closed:
+            with contextlib.suppress(OSError):
+                os.fsync(self._file.fileno())
+            self._file.close()
 
     def remove(self) -> None:
-        os.unlink(self._path)  # while it is locked: nobody else can have begun to use it
-        self._file.close()
+        if not self._file.closed:
+            os.unlink(self._path)  # while it is locked: nobody else can have begun to use it
+            self._file.close()
 
     def _repair(self) -> bool:
         """Cut off what a killed run left of its last line; returns whether all rows are there."""
@@ -207,7 +209,7 @@ def _check_header(record: dict[str, Any] | None, line: bytes, name: str) -> None
 def _rows(file: BinaryIO) -> Iterator[Row]:
     for line in file:
         record = json.loads(line)
-        if record != _HEADER and record != _COMPLETE:
+        if record not in (_HEADER, _COMPLETE):
             yield record
 
 

@@ -13,8 +13,8 @@ class Ledger:
     """What has a row, by a hash of 64 bits: about 60 MB for a million images.
 
     An image is its URI, its version and the id that a manifest gave it. Where a manifest is
-    used, versions aren't known before reading, so that URI and id have to do. With ``retry_errors``,
-    an image whose last row is an error is not done.
+    used, versions aren't known before reading, so that URI and id have to do. With
+    ``retry_errors``, an image whose last row is an error is not done.
     """
 
     def __init__(self, *, by_version: bool, retry_errors: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ class Log:
         self._started = self._last = time.monotonic()
         self._total: int | None = None
 
-    def say(self, message: str, *, severity: str = "INFO", **fields: Any) -> None:
+    def say(self, message: str, severity: str = "INFO", **fields: Any) -> None:
         """Tell of an event; ``fields`` are for the JSON only."""
         if self._json:
             now = datetime.now(UTC).isoformat()

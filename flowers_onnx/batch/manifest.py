@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from flowers_onnx.batch.item import Item
@@ -68,7 +68,7 @@ def _json_entry(line: str, where: str) -> tuple[str, str | None]:
     return place, None if item_id is None else str(item_id)
 
 
-def _place_column(where: str, names: tuple[str, ...] | list[str]) -> str:
+def _place_column(where: str, names: Sequence[str]) -> str:
     for name in _PLACES:
         if name in names:
             return name

@@ -58,7 +58,9 @@ def parse(
 ) -> Options:
     """Check the flags; raises ``UsageError``."""
     if not sources and manifest is None:
-        raise UsageError("batch needs a SOURCE: a folder, a pattern, gs://... or s3://..., or --from")
+        raise UsageError(
+            "batch needs a SOURCE: a folder, a pattern, gs://... or s3://..., or --from"
+        )
     if out is None:
         raise UsageError("batch needs --out: a file, gs://..., s3://... or bigquery://...")
     part = parse_shard(shard)

@@ -30,14 +30,18 @@ class Output:
         if self._journal.complete:
             # Killed while publishing. First the rows that were to be published, and no others: a
             # sink that appends knows by their being the same what it has already.
-            self.publish()
+            with self:
+                self.publish()
             self._open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._journal.close()
+        if self.unfinished:
+            self._journal.close()
+        else:
+            self._journal.remove()
 
     def _open(self) -> None:
         self._journal = open_journal(self._place)
@@ -92,6 +96,7 @@ class Output:
                 rows = chain(self._sink.existing(), rows)
             self._sink.publish(self._ledger.last_rows(rows))
         self._journal.remove()
+        self.unfinished = 0
 
 
 def _identity(row: Row) -> tuple[str, ...]:

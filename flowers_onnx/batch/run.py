@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.rows import make_row
 from flowers_onnx.batch.sinks import sink_for
-from flowers_onnx.batch.storage import Store, store_for
+from flowers_onnx.batch.storage import store_for
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import FlowersError, ImageError, UsageError
@@ -67,15 +66,16 @@ class _Batch:
         self._log.expect(lambda: sum(1 for _ in self._items()))
         try:
             self._classify(output)
+            output.publish()
         except BaseException:
             self._log.close()
-            self._log.say(
-                f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
-                "the same command goes on from there",
-                severity="WARNING",
-            )
+            if output.unfinished:
+                self._log.say(
+                    f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
+                    "the same command goes on from there",
+                    severity="WARNING",
+                )
             raise
-        output.publish()
         self._log.close()
         self._finish(earlier)
         return 1 if self._tally.failed else 0
@@ -98,8 +98,7 @@ class _Batch:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
 
     def _sources(self, output: Output, waiting: deque[Fetched]) -> Iterator[bytes | Unreadable]:
-        reader = _Reader()
-        for fetched in fetch(self._to_do(output), reader.read, self._options.fetch):
+        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
             waiting.append(fetched)
             if isinstance(fetched.content, ImageError):
                 yield Unreadable(fetched.item.uri, fetched.content)
@@ -144,25 +143,21 @@ class _Batch:
             user=provenance.user(),
         )
         record.write(options.record)
-        rate = f"{self._done / seconds:.0f} a second" if seconds else ""
-        self._log.say(f"{tally}; {self._skipped:,} were done before; {seconds:.0f} s, {rate}")
-        for label, count in tally.labels.most_common(_SHOWN):
-            self._log.say(f"  {count:,} {label}")
+        rate = self._done / max(seconds, 1e-9)
+        self._log.say(
+            f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second",
+            counts=counts,
+            errors=record.errors,
+            labels=record.labels,
+        )
+        if tally.labels:
+            shown = [f"{label} {count:,}" for label, count in tally.labels.most_common(_SHOWN)]
+            more = ", ..." if len(tally.labels) > _SHOWN else ""
+            self._log.say(f"{len(tally.labels)} species: {', '.join(shown)}{more}")
 
 
-class _Reader:
-    """Reads objects of all stores; each store is made once, and they are shared by threads."""
-
-    def __init__(self) -> None:
-        self._stores: dict[str, Store] = {}
-        self._making = threading.Lock()
-
-    def read(self, item: Item) -> tuple[bytes, Item]:
-        scheme = item.uri.partition("://")[0]
-        with self._making:
-            if scheme not in self._stores:
-                self._stores[scheme] = store_for(item.uri)
-        return self._stores[scheme].read(item, MAX_BYTES)
+def _read(item: Item) -> tuple[bytes, Item]:
+    return store_for(item.uri).read(item, MAX_BYTES)
 
 
 def _listed(options: Options) -> Iterator[Item]:
