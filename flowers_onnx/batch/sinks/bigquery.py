@@ -142,7 +142,7 @@ class BigQueryTable:
         table.description = "Flowers named by flowers batch (flowers-onnx), a row an image"
         table.time_partitioning = bigquery.TimePartitioning(field="processed_at")
         table.clustering_fields = ["label"]
-        self._client.create_table(table, exists_ok=True)
+        _APPEAR(self._client.create_table)(table, exists_ok=True)
         return self._client.get_table(table.reference, retry=_APPEAR)
 
     def _load(self, part: BinaryIO, digest: str, table: bigquery.Table) -> None:
