@@ -38,7 +38,7 @@ TEXTS: dict[str, dict[str, str]] = {
             "only counted. A larger --max_photos shows more."
         ),
         "of": "{shown} of {all}",  # filled in by report.js too
-        "gone": "cannot be read here any more",
+        "gone": "cannot be read here",
         "changed": "is another photo by now",
         "lacking": (
             "{count} photos could not be shown: when this page was made they were gone, changed, "
@@ -77,7 +77,7 @@ TEXTS: dict[str, dict[str, str]] = {
             "{left_out} solo se cuentan. Con un --max_photos mayor se muestran más."
         ),
         "of": "{shown} de {all}",
-        "gone": "ya no se puede leer aquí",
+        "gone": "no se puede leer aquí",
         "changed": "ahora es otra foto",
         "lacking": (
             "{count} fotos no se pueden mostrar: al crear esta página faltaban, habían cambiado o "
