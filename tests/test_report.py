@@ -25,7 +25,7 @@ from flowers_onnx.batch.sinks import SUFFIXES, sink_for
 from flowers_onnx.html_report.texts import TEXTS
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
-from flowers_onnx.results import Candidate, Failure, Prediction
+from flowers_onnx.results import Candidate, Failure, Prediction, Result
 
 MODEL = "flowers-lite0/1.0-int8"
 LABELS = [label for label in read_info(find_model()).labels if label.scientific_name]
@@ -116,8 +116,8 @@ def test_from_classify_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -
 def test_every_sink_gives_the_same_page(flowers: Run, tmp_path: Path) -> None:
     item = Item(photo_file(tmp_path / "ñ 1%.jpg", 1).as_uri(), "1-2", 3, 'a "b", c')
     photo = Prediction((Candidate("x, y", 1, 0.75),), "X y", None, None, 4, 3, MODEL)
-    results = [photo, Failure("corrupt", "two\nlines", None, None, MODEL)]
-    rows = [make_row(item, result, "run", "2026-11-23T12:00:00Z") for result in results]
+    results: list[Result] = [photo, Failure("corrupt", "two\nlines", None, None, MODEL)]
+    rows = [make_row(item, result, "run", "2026-11-23T12:00:00.000Z") for result in results]
     pages = set()
     for suffix in SUFFIXES:
         name = f"results{suffix}"
