@@ -22,7 +22,9 @@ from support import Run
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import make_row
 from flowers_onnx.batch.sinks import SUFFIXES, sink_for
+from flowers_onnx.errors import ImageError
 from flowers_onnx.html_report.texts import TEXTS
+from flowers_onnx.html_report.thumbnails import thumbnails
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.results import Candidate, Failure, Prediction, Result
@@ -225,6 +227,34 @@ def test_photos_that_are_gone_or_changed(report: Report, flowers: Run, tmp_path:
     assert "3 photos could not be shown" in text
     done = flowers("report", "results.jsonl")
     assert done.stderr.startswith(b"flowers: 3 photos can't be shown")
+
+
+def test_photos_in_buckets_are_read_and_a_dead_bucket_is_left_alone(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Store:
+        def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+            asked.append(item.uri)
+            if item.uri.startswith("gs://dead/"):
+                raise ImageError("permission_denied", "permission denied")
+            if "/gone/" in item.uri:
+                raise ImageError("not_found", "no such object")
+            if "/odd/" in item.uri:
+                raise RuntimeError("a client's own error")
+            return sample.read_bytes(), item
+
+    monkeypatch.setattr("flowers_onnx.batch.storage.store_for", lambda uri: Store())
+    uris = [f"gs://dead/{i}.jpg" for i in range(99)]
+    uris += [f"gs://live/{kind}/{i}.jpg" for i in range(30) for kind in ("gone", "here")]
+    uris += ["gs://live/odd/1.jpg", "gs://live/here/last.jpg"]
+    top = (Candidate("x", 1, 0.5),)
+    made = list(thumbnails(Prediction(top, None, uri, None, 1, 1, MODEL) for uri in uris))
+    assert [thumbnail.url is not None for thumbnail in made] == ["/here/" in uri for uri in uris]
+    dead = [uri for uri in asked if uri.startswith("gs://dead/")]
+    assert 10 <= len(dead) < 20  # ten, and those that were under way
+    assert len(asked) - len(dead) == 62
 
 
 def test_thumbnails_are_upright(report: Report, tmp_path: Path) -> None:
