@@ -22,7 +22,8 @@ from support import Run
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import make_row
 from flowers_onnx.batch.sinks import SUFFIXES, sink_for
-from flowers_onnx.errors import ImageError
+from flowers_onnx.errors import ImageError, UsageError
+from flowers_onnx.html_report.reading import read_results
 from flowers_onnx.html_report.texts import TEXTS
 from flowers_onnx.html_report.thumbnails import thumbnails
 from flowers_onnx.metadata import read_info
@@ -162,17 +163,21 @@ def test_several_files_make_one_page(flowers: Run, tmp_path: Path) -> None:
         ("folder.jsonl", None),
     ],
 )
-def test_foreign_files_are_refused(
-    flowers: Run, tmp_path: Path, name: str, content: bytes | None
-) -> None:
+def test_foreign_files_are_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    done = flowers("report", name, "--out", "report.html")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith(b"flowers: " + name.encode())
-    assert done.stderr.count(b"\n") == 1
-    assert not (tmp_path / "report.html").exists()
+    with pytest.raises(UsageError, match=re.escape(name)):
+        list(read_results([str(tmp_path / name)]))
+
+
+def test_a_foreign_file_is_wrong_usage(flowers: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(record("a.jpg")) + "\nnot JSON\n")
+    done = flowers("report", "a.jsonl", "--out", "report.html")
+    assert done.returncode == 2
+    complaint = b"flowers: a.jsonl, row 2: not a result of flowers classify or flowers batch\n"
+    assert done.stderr == complaint
+    assert os.listdir(tmp_path) == ["a.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -187,12 +192,13 @@ def test_foreign_files_are_refused(
         {"path": 7},
     ],
 )
-def test_odd_rows_are_refused(flowers: Run, tmp_path: Path, change: dict[str, Any]) -> None:
+def test_odd_rows_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     lines = [json.dumps(record("a.jpg")), json.dumps(record("b.jpg") | change)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    done = flowers("report", "a.jsonl")
-    assert done.returncode == 2
-    assert b"a.jsonl, row 2: not a result" in done.stderr
+    results = read_results([str(tmp_path / "a.jsonl")])
+    next(results)
+    with pytest.raises(UsageError, match=r"a\.jsonl, row 2: not a result"):
+        next(results)
 
 
 def test_no_results_make_an_empty_page(flowers: Run, tmp_path: Path) -> None:
