@@ -291,6 +291,9 @@ def test_a_large_run_is_counted_whole_and_shown_in_part(report: Report) -> None:
     text = page.read_text()
     assert text.count("data-confidence=") == 12
     assert text.count('class="path"') == 24
+    kept = {int(number) for number in re.findall(r'class="path">(\d+)\.jpg', text)}
+    assert min(kept) < 30
+    assert max(kept) >= 60
     assert "24 of 120 images are on this page" in text
     assert "the other 96" in text
     assert re.findall(r'data-total="(\d+)"', text) == ["30"] * 4
@@ -366,7 +369,7 @@ def page(report: Report, tmp_path: Path) -> Path:
         for i, (kind, chance) in enumerate(zip(kinds, chances, strict=True))
     ]
     records[9] |= {"path": "gs://bucket/away.jpg"}
-    records += [failure("a.png", "corrupt"), failure("b.png", "corrupt")]
+    records += [failure("añil.png", "corrupt"), failure("b.png", "corrupt")]
     return report([*records, failure("c.heic", "unsupported", "HEIC images are not supported")])
 
 
@@ -409,8 +412,10 @@ def test_filter_by_confidence(browser: Chromium, page: Path) -> None:
 def test_filter_by_status_and_text(browser: Chromium, page: Path) -> None:
     tab = browser.open(page)
     enter(tab, "status", "error")
-    assert visible(tab) == ["a.png", "b.png", "c.heic"]
+    assert visible(tab) == ["añil.png", "b.png", "c.heic"]
     assert "HEIC images are not supported" in " ".join(visible(tab, ".failures span"))
+    enter(tab, "text", "ANIL")
+    assert visible(tab) == ["añil.png"]
     enter(tab, "text", "C.HEIC")
     assert visible(tab) == ["c.heic"]
     enter(tab, "status", "ok")
@@ -419,8 +424,9 @@ def test_filter_by_status_and_text(browser: Chromium, page: Path) -> None:
     assert len(visible(tab)) == 3
     enter(tab, "text", "photo")
     assert len(visible(tab)) == 9
-    enter(tab, "text", "é")
-    assert len(visible(tab)) == len([name for name in visible(tab) if "e" in name])
+    tab.evaluate("document.forms[0].elements.text.focus()")
+    tab.press("Enter")  # there is nowhere to send the form to
+    assert len(visible(tab)) == 9
     assert tab.complaints == []
 
 
