@@ -426,6 +426,7 @@ def test_filter_by_status_and_text(browser: Chromium, page: Path) -> None:
     assert len(visible(tab)) == 9
     tab.evaluate("document.forms[0].elements.text.focus()")
     tab.press("Enter")  # there is nowhere to send the form to
+    tab.evaluate("new Promise((done) => setTimeout(done, 50))")
     assert len(visible(tab)) == 9
     assert tab.complaints == []
 
