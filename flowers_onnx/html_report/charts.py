@@ -10,18 +10,19 @@ from flowers_onnx.html_report.texts import Words, safe
 _FIRST = 20
 
 
-def bars(
-    words: Words, counts: Sequence[tuple[str, int]], prefix: str, linked: Sequence[bool]
-) -> str:
-    """A chart of ``counts``, the largest first; bar ``i`` links to ``#{prefix}{i}`` if linked."""
+def bars(words: Words, counts: Sequence[tuple[str, int, bool]], prefix: str) -> str:
+    """A chart of names and their counts, the largest first.
+
+    Bar ``i`` links to ``#{prefix}{i}`` if the third value says that this is on the page.
+    """
     lines = []
-    for position, (name, count) in enumerate(counts):
+    for position, (name, count, linked) in enumerate(counts):
         bar = (
             f'<span class="what">{safe(name)}</span><svg aria-hidden="true">'
             f'<rect width="{100 * count / counts[0][1]:.2f}%" height="100%" rx="2"/></svg>'
             f'<span class="count">{words.number(count)}</span>'
         )
-        if linked[position]:
+        if linked:
             lines.append(f'<li><a href="#{prefix}{position}">{bar}</a></li>\n')
         else:
             lines.append(f'<li><span class="bar">{bar}</span></li>\n')

@@ -27,7 +27,7 @@ def run(results: Sequence[str], out: str | None, lang: str, most: int) -> int:
         for part in page.parts(thumbnails):
             stream.write(part)
     if page.lacking:
-        say(f"flowers: {page.lacking} photos can't be shown: gone, changed or out of reach")
+        say(f"flowers: photos gone, changed or out of reach: {page.lacking}; the page says so")
     if not summary.total:
         say(f"flowers: no results in {', '.join(results)}")
         return 1

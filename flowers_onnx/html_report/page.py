@@ -50,11 +50,10 @@ class Page:
             "species_found": len(counts.species),
             "errors_found": counts.errors.total(),
         }
-        species = [(kind.label, count) for kind, count in _ranked(counts.species)]
         shown = {species_of(photo) for photo in counts.photos}
+        species = [(kind.label, count, kind in shown) for kind, count in _ranked(counts.species)]
         codes = {failure.code for failure in counts.failures}
-        species_links = [kind in shown for kind, _ in _ranked(counts.species)]
-        error_links = [code in codes for code, _ in _ranked(counts.errors)]
+        errors = [(code, count, code in codes) for code, count in _ranked(counts.errors)]
         return {
             **words.all(),
             **assets.inline(),
@@ -62,14 +61,13 @@ class Page:
             "version": __version__,
             "title": words.text("title", name=self.name),
             "totals": "".join(
-                f"<li><strong>{words.number(count)}</strong> {words.text(key)}</li>"
+                f"<li>{words.text(key)} <strong>{words.number(count)}</strong></li>"
                 for key, count in totals.items()
             ),
             "model": words.text("model", models=", ".join(sorted(counts.models))),
             "notes": self._head_notes(),
-            "species_chart": charts.bars(words, species, "s", species_links),
-            "error_chart": charts.bars(words, _ranked(counts.errors), "e", error_links)
-            or f"<p>{words.text('no_errors')}</p>",
+            "species_chart": charts.bars(words, species, "s"),
+            "error_chart": charts.bars(words, errors, "e") or f"<p>{words.text('no_errors')}</p>",
         }
 
     def _head_notes(self) -> str:

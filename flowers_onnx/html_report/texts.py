@@ -10,9 +10,9 @@ TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "Flowers in {name}",
         "skip": "Skip to the photos",
-        "images": "images",
-        "species_found": "species",
-        "errors_found": "errors",
+        "images": "Images",
+        "species_found": "Species",
+        "errors_found": "Errors",
         "model": "Model: {models}",
         "by_species": "Photos by species",
         "by_error": "Errors by kind",
@@ -34,24 +34,24 @@ TEXTS: dict[str, dict[str, str]] = {
         "none": "Nothing matches these filters.",
         "empty": "There are no results in {name}.",
         "left_out": (
-            "{shown} of {all} images are on this page, an even sample; the other {left_out} are "
-            "only counted. A larger --max_photos shows more."
+            "Of {all} images, {shown} are on this page, an even sample; only counted: {left_out}. "
+            "A larger --max_photos shows more."
         ),
         "of": "{shown} of {all}",  # filled in by report.js too
         "gone": "cannot be read here",
         "changed": "is another photo by now",
         "lacking": (
-            "{count} photos could not be shown: when this page was made they were gone, changed, "
-            "or out of reach. What is said of them was found when they were classified."
+            "Photos that could not be shown: {count}. When this page was made they were gone, "
+            "changed, or out of reach; what is said of them was found when they were classified."
         ),
         "alt": "{label}, {confidence}: {name}",
     },
     "es": {
         "title": "Flores de {name}",
         "skip": "Ir a las fotos",
-        "images": "imágenes",
-        "species_found": "especies",
-        "errors_found": "errores",
+        "images": "Imágenes",
+        "species_found": "Especies",
+        "errors_found": "Errores",
         "model": "Modelo: {models}",
         "by_species": "Fotos por especie",
         "by_error": "Errores por tipo",
@@ -73,15 +73,15 @@ TEXTS: dict[str, dict[str, str]] = {
         "none": "Nada coincide con estos filtros.",
         "empty": "No hay resultados en {name}.",
         "left_out": (
-            "Esta página muestra {shown} de {all} imágenes, una muestra uniforme; las otras "
-            "{left_out} solo se cuentan. Con un --max_photos mayor se muestran más."
+            "De {all} imágenes, {shown} están en esta página, una muestra uniforme; solo "
+            "contadas: {left_out}. Con un --max_photos mayor se muestran más."
         ),
         "of": "{shown} de {all}",
         "gone": "no se puede leer aquí",
         "changed": "ahora es otra foto",
         "lacking": (
-            "{count} fotos no se pueden mostrar: al crear esta página faltaban, habían cambiado o "
-            "no eran accesibles. Lo que se dice de ellas se halló al clasificarlas."
+            "Fotos que no se pueden mostrar: {count}. Al crear esta página faltaban, habían "
+            "cambiado o no eran accesibles; lo que se dice de ellas se halló al clasificarlas."
         ),
         "alt": "{label}, {confidence}: {name}",
     },
