@@ -116,6 +116,20 @@ def test_from_classify_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -
     assert thumbnail.size == (160, 160)
 
 
+def test_from_batch_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(sample, folder / "a 1%.jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    assert flowers("batch", "photos", "--out", "results.sqlite").returncode == 1
+    done = flowers("report", "results.sqlite", "--out", "report.html")
+    assert (done.returncode, done.stderr) == (0, b"")
+    page = (tmp_path / "report.html").read_text()
+    assert len(images(tmp_path / "report.html")) == 1
+    for part in ("pink-yellow dahlia", "is_empty", 'href="photos/a%201%25.jpg"'):
+        assert part in page
+
+
 def test_every_sink_gives_the_same_page(flowers: Run, tmp_path: Path) -> None:
     item = Item(photo_file(tmp_path / "ñ 1%.jpg", 1).as_uri(), "1-2", 3, 'a "b", c')
     photo = Prediction((Candidate("x, y", 1, 0.75),), "X y", None, None, 4, 3, MODEL)
