@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chromium import CHROMIUM, Chromium, Tab
+from fakes.gcs import fake_gcs
 from PIL import Image
 from support import Run
 
@@ -128,6 +129,24 @@ def test_from_batch_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -> N
     assert len(images(tmp_path / "report.html")) == 1
     for part in ("pink-yellow dahlia", "is_empty", 'href="photos/a%201%25.jpg"'):
         assert part in page
+
+
+def test_photos_and_results_in_a_bucket(flowers: Run, tmp_path: Path) -> None:
+    for seed in range(3):
+        photo_file(tmp_path / "photos" / f"{seed} ñ%.jpg", seed)
+    with fake_gcs() as server:
+        for bucket in ("photos", "results"):
+            server.create(bucket)
+        server.load("photos", tmp_path / "photos", "2026/")
+        env = dict(server.env)
+        result = "gs://results/run.jsonl"
+        assert flowers("batch", "gs://photos/2026", "--out", result, env=env).returncode == 0
+        done = flowers("report", result, "--out", "report.html", env=env)
+    assert (done.returncode, done.stderr) == (0, b"")
+    page = tmp_path / "report.html"
+    assert len(images(page)) == 3
+    assert "gs://photos/2026/0 ñ%.jpg" in page.read_text()
+    assert 'href="photos' not in page.read_text()
 
 
 def test_every_sink_gives_the_same_page(flowers: Run, tmp_path: Path) -> None:
