@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import os
 import random
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -61,7 +64,9 @@ class Faults:
     def vanishes(self, path: str) -> bool:
         """Whether this is the first request for the content of a vanishing object."""
         parts = urlsplit(path)
-        if parts.path.startswith("/storage/") and "media" not in parse_qs(parts.query).get("alt", ()):
+        if parts.path.startswith("/storage/") and "media" not in parse_qs(parts.query).get(
+            "alt", ()
+        ):
             return False
         name = unquote(parts.path)
         with self._lock:
@@ -98,6 +103,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.close()
         super().finish()
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -106,21 +116,22 @@ class _Handler(BaseHTTPRequestHandler):
         faults = server.faults
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/token":
-            return self._give_token(faults)
+            self._give_token(faults)
+            return
         if faults.token and self.headers.get("Authorization") != f"Bearer token-{faults.token}":
-            return self._answer(401, b"{}")
+            self._answer(401, b"{}")
+            return
         if self.command == "GET" and faults.vanishes(self.path):
             server.target.request("DELETE", urlsplit(self.path).path)
         match faults.next(self.command, self.path):
             case "unavailable":
-                return self._answer(503, b"busy")
+                self._answer(503, b"busy")
             case "too_many":
-                return self._answer(429, b"slow down")
+                self._answer(429, b"slow down")
             case "unauthorized":
-                return self._answer(401, b"{}")
+                self._answer(401, b"{}")
             case "refused":
                 self.close_connection = True
-                return None
             case fault:
                 status, headers, content = self._forward(self.command, self.path, body)
                 self._answer(status, content, headers, fault)
@@ -173,11 +184,28 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, token % faults.token, [("Content-Type", "application/json")])
 
 
+def _with_token(address: str, folder: str) -> dict[str, str]:
+    """The variables of a client that gets its tokens from the proxy."""
+    path = os.path.join(folder, "credentials.json")
+    account = {
+        "type": "external_account_authorized_user",  # the type whose file names the token server
+        "audience": "//iam.googleapis.com/locations/global/workforcePools/pool/providers/provider",
+        "refresh_token": "refresh",
+        "client_id": "id",
+        "client_secret": "secret",
+        "token_url": f"{address}/token",
+    }
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(account, file)
+    return {"API_ENDPOINT_OVERRIDE": address, "GOOGLE_APPLICATION_CREDENTIALS": path}
+
+
 @contextlib.contextmanager
 def unreliable(fake: Fake, faults: Faults) -> Iterator[Fake]:
     """``fake`` behind a proxy with ``faults``, which may be changed while it runs.
 
     Only clients that are sent there by ``env`` suffer: ``url`` and ``put`` lead to the server.
+    With ``Faults.token``, ``env`` has credentials for GCS.
     """
     proxy = _Proxy(fake, faults)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
@@ -186,7 +214,8 @@ def unreliable(fake: Fake, faults: Faults) -> Iterator[Fake]:
         host, port = proxy.server_address[:2]
         address = f"http://{host!s}:{port}"
         env = {key: address if value == fake.url else value for key, value in fake.env.items()}
-        yield replace(fake, env=env)
+        with tempfile.TemporaryDirectory() as folder:
+            yield replace(fake, env=_with_token(address, folder) if faults.token else env)
     finally:
         proxy.shutdown()
         thread.join()

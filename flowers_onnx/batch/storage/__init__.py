@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from flowers_onnx.batch.item import Item
@@ -52,7 +52,7 @@ class Store(Protocol):
     def upload(self, path: str, uri: str) -> None:
         """Copy a local file to an object, whole or not at all. Raises ``OutputError``."""
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str) -> Sequence[str]:
         """The URIs that begin with ``prefix``, images or not. Raises ``OutputError``."""
 
     def delete(self, uri: str) -> None:

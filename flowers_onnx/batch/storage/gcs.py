@@ -16,7 +16,7 @@ from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.buckets import BucketStore
 from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported
 from flowers_onnx.batch.storage.names import split
-from flowers_onnx.errors import ImageError, OutputError, UsageError
+from flowers_onnx.errors import ImageError, ImageErrorCode, OutputError, UsageError
 from flowers_onnx.extras import missing
 
 try:
@@ -37,25 +37,21 @@ PART = 16 << 20
 class GcsStore(BucketStore):
     """A ``Store`` of Google Cloud Storage; ``Item.version`` is the generation.
 
-    The endpoint and the credentials (of google-auth) are, unless given, those of the
-    variables that Google's clients read: ``STORAGE_EMULATOR_HOST`` (which asks for no
-    credentials), ``API_ENDPOINT_OVERRIDE``, ``GOOGLE_APPLICATION_CREDENTIALS``; else the
-    service's own and the application's default ones. Raises ``UsageError`` if there are no
-    credentials or they don't work.
+    The variables of Google's own client are read: ``STORAGE_EMULATOR_HOST``, which asks for
+    no credentials, ``API_ENDPOINT_OVERRIDE``, and those of the application's default
+    credentials. Raises ``UsageError`` if there are none or they don't work.
     """
 
-    def __init__(self, endpoint: str | None = None, credentials: Any = None) -> None:
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-        default = os.environ.get("API_ENDPOINT_OVERRIDE", "https://storage.googleapis.com")
-        self._endpoint = (endpoint or _with_scheme(emulator) or default).rstrip("/")
+    def __init__(self) -> None:
         self._http: Any = connections()
-        if emulator and credentials is None:
+        if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
+            self._endpoint = emulator if "://" in emulator else f"http://{emulator}"
             return
+        default = "https://storage.googleapis.com"
+        self._endpoint = os.environ.get("API_ENDPOINT_OVERRIDE", default)
         try:
-            if credentials is None:
-                credentials, _ = google.auth.default(scopes=[SCOPE])
-            if not credentials.valid:
-                credentials.refresh(Request(self._http))
+            credentials, _ = google.auth.default(scopes=[SCOPE])
+            credentials.refresh(Request(self._http))  # once, before many threads would
         except GoogleAuthError as error:
             raise UsageError(f"no access to gs://: {first_line(error)}") from error
         self._http = AuthorizedHttp(credentials, self._http)
@@ -136,7 +132,7 @@ class GcsStore(BucketStore):
         try:
             return send(self._http, method, url, **options)
         except GoogleAuthError as error:
-            code = "read_error" if error.retryable else "permission_denied"
+            code: ImageErrorCode = "read_error" if error.retryable else "permission_denied"
             raise ImageError(code, f"no access to gs://: {first_line(error)}") from error
 
 
@@ -157,7 +153,3 @@ def _item(bucket: str, found: Mapping[str, str]) -> Item:
 
 def _quote(name: str) -> str:
     return quote(name, safe="", errors="surrogatepass")
-
-
-def _with_scheme(host: str | None) -> str | None:
-    return f"http://{host}" if host and "://" not in host else host

@@ -23,7 +23,7 @@ RETRIES = urllib3.Retry(
     backoff_factor=0.5,
     backoff_jitter=0.5,
     backoff_max=30,
-    retry_after_max=60,
+    respect_retry_after_header=False,  # it may say hours
 )
 #: Seconds for a connection, and for the next bytes of an answer.
 TIMEOUT = urllib3.Timeout(connect=10, read=30)

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from flowers_onnx.batch.item import Item
@@ -72,7 +72,7 @@ class LocalStore:
                     os.fsync(copy.fileno())  # or a crash could leave the new name without content
                 os.replace(temporary, target)
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str) -> Sequence[str]:
         start = path_of(prefix)
         # abspath would take a slash off the end, which means: only what is in the folder.
         start = os.path.abspath(start) + ("/" if start.endswith("/") else "")

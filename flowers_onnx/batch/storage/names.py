@@ -17,7 +17,7 @@ def file_uri(path: str) -> str:
 
 def path_of(uri: str) -> str:
     """The path that a ``file://`` URI means; any other text is a path already."""
-    if not uri[:7].lower() == "file://":
+    if uri[:7].lower() != "file://":
         return uri
     host, slash, path = uri[7:].partition("/")
     if host not in {"", "localhost"}:
