@@ -408,6 +408,26 @@ def test_what_gcs_unpacks_is_read(gcs: Fake, monkeypatch: pytest.MonkeyPatch) ->
             place.store.read(item, 999)
 
 
+def test_goes_by_the_proxy_of_the_environment(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = Faults()
+    with unreliable(fake, faults) as proxy:
+        (name,) = [name for name, value in fake.env.items() if value == fake.url]
+        monkeypatch.setenv("http_proxy", proxy.env[name])
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with bucket_of(
+            replace(fake, env={**fake.env, name: "http://far.test"}), monkeypatch
+        ) as place:
+            place.put("a.jpg", b"content")
+            (item,) = place.store.list(place.base)
+            assert place.store.read(item, MEGABYTE) == (b"content", item)
+            monkeypatch.setenv("no_proxy", "far.test")
+            monkeypatch.setattr(http, "RETRIES", http.RETRIES.new(total=0))
+            storage._store.cache_clear()
+            with pytest.raises(ImageError, match=r"far\.test"):
+                store_for(place.base).read(item, MEGABYTE)
+
+
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s3: Fake) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(UsageError, match=r"no access to gs://: .*none\.json"):

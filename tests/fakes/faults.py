@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import re
 import tempfile
 import threading
 import time
@@ -114,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         server = cast("_Proxy", self.server)
         faults = server.faults
+        self.path = re.sub(r"^http://[^/]+", "", self.path)  # asked as a proxy by its clients
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/token":
             self._give_token(faults)
@@ -141,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, method: str, path: str, body: bytes | None
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        skipped = {"content-length", "transfer-encoding", "connection"}
+        skipped = {"host", "content-length", "transfer-encoding", "connection"}
         headers = {k: v for k, v in self.headers.items() if k.lower() not in skipped}
         self.upstream.request(method, path, body or None, headers)
         response = self.upstream.getresponse()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from flowers_onnx.errors import FlowersError, ImageError, from_os_error
+
+Answer = TypeVar("Answer")
 
 
 def refuse_larger(size: int | None, max_bytes: int) -> None:
@@ -13,6 +16,16 @@ def refuse_larger(size: int | None, max_bytes: int) -> None:
     if size is not None and size > max_bytes:
         limit = f"{max_bytes >> 20} MiB" if max_bytes >> 20 else f"{max_bytes} bytes"
         raise ImageError("too_large", f"more than {limit}")
+
+
+def unless_missing(work: Callable[[], Answer]) -> Answer | None:
+    """What ``work`` returns, or None if it finds nothing."""
+    try:
+        return work()
+    except ImageError as error:
+        if error.code == "not_found":
+            return None
+        raise
 
 
 @contextlib.contextmanager

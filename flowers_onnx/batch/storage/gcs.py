@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.buckets import BucketStore
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported
+from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported, unless_missing
 from flowers_onnx.batch.storage.names import split
 from flowers_onnx.errors import ImageError, ImageErrorCode, OutputError, UsageError
 from flowers_onnx.extras import missing
@@ -43,12 +43,13 @@ class GcsStore(BucketStore):
     """
 
     def __init__(self) -> None:
-        self._http: Any = connections()
         if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
             self._endpoint = emulator if "://" in emulator else f"http://{emulator}"
+            self._http: Any = connections(self._endpoint)
             return
         default = "https://storage.googleapis.com"
         self._endpoint = os.environ.get("API_ENDPOINT_OVERRIDE", default)
+        self._http = connections(self._endpoint)
         try:
             credentials, _ = google.auth.default(scopes=[SCOPE])
             credentials.refresh(Request(self._http))  # once, before many threads would
@@ -66,7 +67,8 @@ class GcsStore(BucketStore):
 
     def download(self, uri: str) -> bytes | None:
         with reported(OutputError, f"can't read {uri}"):
-            return self._unless_missing("GET", self._url(uri, alt="media"))
+            found = unless_missing(lambda: self._send("GET", self._url(uri, alt="media")))
+            return found and found[1]
 
     def fetch(self, uri: str, path: str) -> bool:
         with reported(OutputError, f"can't read {uri}"):
@@ -96,11 +98,12 @@ class GcsStore(BucketStore):
 
     def delete(self, uri: str) -> None:
         with reported(OutputError, f"can't remove {uri}"):
-            self._unless_missing("DELETE", self._url(uri))
+            unless_missing(lambda: self._send("DELETE", self._url(uri)))
 
     def _find(self, uri: str) -> Item | None:
-        data = self._unless_missing("GET", self._url(uri, fields="name,generation,size"))
-        return None if data is None else _item(split(uri)[0], json.loads(data))
+        url = self._url(uri, fields="name,generation,size")
+        found = unless_missing(lambda: self._send("GET", url))
+        return found and _item(split(uri)[0], json.loads(found[1]))
 
     def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
         query = {"prefix": prefix, "fields": "items(name,generation,size),nextPageToken"}
@@ -117,14 +120,6 @@ class GcsStore(BucketStore):
         bucket, name = split(uri)
         url = f"{self._endpoint}/storage/v1/b/{_quote(bucket)}/o/{_quote(name)}"
         return f"{url}?{urlencode(query)}" if query else url
-
-    def _unless_missing(self, method: str, url: str) -> bytes | None:
-        try:
-            return self._send(method, url)[1]
-        except ImageError as error:
-            if error.code == "not_found":
-                return None
-            raise
 
     def _send(
         self, method: str, url: str, **options: Any

@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
@@ -31,8 +33,12 @@ TIMEOUT = urllib3.Timeout(connect=10, read=30)
 CONNECTIONS = 64
 
 
-def connections() -> urllib3.PoolManager:
-    """Connections that threads may share."""
+def connections(endpoint: str) -> urllib3.PoolManager:
+    """Connections that threads may share, by way of the proxy that the environment names."""
+    parts = urlsplit(endpoint)
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.hostname or ""):
+        return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=TIMEOUT)
     return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=TIMEOUT)
 
 
