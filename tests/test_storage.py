@@ -19,7 +19,7 @@ from fakes.faults import Fault, Faults, unreliable
 from fakes.gcs import fake_gcs
 from fakes.s3 import fake_s3
 from fakes.server import Fake
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowers_onnx.batch import storage
@@ -489,6 +489,7 @@ def test_any_file_name_survives_a_uri(name: bytes) -> None:
     assert not set(uri) & set(' \n"#?')
 
 
+@settings(deadline=None)  # a disk may be slow
 @given(name=FILE_NAMES)
 def test_any_file_is_listed_and_read(tmp_path_factory: pytest.TempPathFactory, name: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")
