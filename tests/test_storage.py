@@ -369,10 +369,12 @@ def test_gives_up_in_the_end(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Non
             assert raised.value.code == "read_error"
             assert "\n" not in str(raised.value)
         assert sum(faults.injected.values()) == 3 * 7
-        faults.kinds = ("unauthorized",)
-        with pytest.raises(ImageError) as raised:
-            place.store.read(item, MEGABYTE)
-        assert raised.value.code == "permission_denied"
+        refusals: dict[Fault, str] = {"unauthorized": "permission_denied", "moved": "read_error"}
+        for kind, code in refusals.items():
+            faults.kinds = (kind,)
+            with pytest.raises(ImageError, match="HTTP 301, another region|HTTP 401") as raised:
+                place.store.read(item, MEGABYTE)
+            assert raised.value.code == code
 
 
 def test_an_expired_token_is_renewed(
@@ -472,7 +474,26 @@ def test_other_schemes_are_refused() -> None:
     with pytest.raises(UsageError, match="no bucket"):
         names.split("gs:///a.jpg")
     with pytest.raises(UsageError, match="another machine"):
-        names.path_of("file://host/a.jpg")
+        store_for("file:").list("file://host/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("", "not_a_file"), ("none.jpg", "not_found"), ("\udcff.jpg", "not_found")],
+)
+def test_what_names_no_object(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, name: str, code: str
+) -> None:
+    with bucket_of(fake, monkeypatch) as place:
+        place.put("a.jpg", b"content")
+        for uri in (
+            place.base + name,
+            f"{fake.scheme}:///{name}",
+            f"{fake.scheme}://none-at-all/x",
+        ):
+            with pytest.raises(ImageError) as raised:
+                place.store.read(Item(uri), MEGABYTE)
+            assert raised.value.code == (code if uri.startswith(place.base) else "not_found")
 
 
 FILE_NAMES = st.binary(min_size=1, max_size=40).filter(

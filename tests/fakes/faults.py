@@ -24,6 +24,7 @@ Fault = Literal[
     "unavailable",  # 503
     "too_many",  # 429
     "unauthorized",  # 401, as for a token that has expired
+    "moved",  # 301, as from S3 for a bucket of another region
     "refused",  # the connection ends before the answer
     "cut",  # the connection ends in the middle of the body
     "altered",  # one byte of the body is another
@@ -133,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(429, b"slow down")
             case "unauthorized":
                 self._answer(401, b"{}")
+            case "moved":
+                self._answer(301, b"<Error><Message>another region</Message></Error>")
             case "refused":
                 self.close_connection = True
             case fault:

@@ -39,6 +39,6 @@ def reported(kind: type[FlowersError], what: str) -> Iterator[None]:
         raise kind(f"{what}: {error}") from error
 
 
-def first_line(error: object) -> str:
-    """The first line of what an error says, not too long."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def one_line(error: object) -> str:
+    """What an error says, on one line and not too long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

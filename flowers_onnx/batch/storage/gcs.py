@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.buckets import BucketStore
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported, unless_missing
-from flowers_onnx.batch.storage.names import split
+from flowers_onnx.batch.storage.failures import one_line, refuse_larger, reported, unless_missing
+from flowers_onnx.batch.storage.names import split_object
 from flowers_onnx.errors import ImageError, ImageErrorCode, OutputError, UsageError
 from flowers_onnx.extras import missing
 
@@ -54,7 +54,7 @@ class GcsStore(BucketStore):
             credentials, _ = google.auth.default(scopes=[SCOPE])
             credentials.refresh(Request(self._http))  # once, before many threads would
         except GoogleAuthError as error:
-            raise UsageError(f"no access to gs://: {first_line(error)}") from error
+            raise UsageError(f"no access to gs://: {one_line(error)}") from error
         self._http = AuthorizedHttp(credentials, self._http)
 
     def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
@@ -86,10 +86,10 @@ class GcsStore(BucketStore):
             return True
 
     def upload(self, path: str, uri: str) -> None:
-        bucket, name = split(uri)
-        query = urlencode({"uploadType": "media", "name": name})
-        url = f"{self._endpoint}/upload/storage/v1/b/{_quote(bucket)}/o?{query}"
         with reported(OutputError, f"can't write {uri}"), open(path, "rb") as file:
+            bucket, name = split_object(uri)
+            query = urlencode({"uploadType": "media", "name": name})
+            url = f"{self._endpoint}/upload/storage/v1/b/{_quote(bucket)}/o?{query}"
             headers = {
                 "Content-Type": "application/octet-stream",
                 "Content-Length": str(os.fstat(file.fileno()).st_size),
@@ -103,7 +103,7 @@ class GcsStore(BucketStore):
     def _find(self, uri: str) -> Item | None:
         url = self._url(uri, fields="name,generation,size")
         found = unless_missing(lambda: self._send("GET", url))
-        return found and _item(split(uri)[0], json.loads(found[1]))
+        return found and _item(split_object(uri)[0], json.loads(found[1]))
 
     def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
         query = {"prefix": prefix, "fields": "items(name,generation,size),nextPageToken"}
@@ -117,7 +117,7 @@ class GcsStore(BucketStore):
             query["pageToken"] = page["nextPageToken"]
 
     def _url(self, uri: str, **query: str) -> str:
-        bucket, name = split(uri)
+        bucket, name = split_object(uri)
         url = f"{self._endpoint}/storage/v1/b/{_quote(bucket)}/o/{_quote(name)}"
         return f"{url}?{urlencode(query)}" if query else url
 
@@ -128,7 +128,7 @@ class GcsStore(BucketStore):
             return send(self._http, method, url, **options)
         except GoogleAuthError as error:
             code: ImageErrorCode = "read_error" if error.retryable else "permission_denied"
-            raise ImageError(code, f"no access to gs://: {first_line(error)}") from error
+            raise ImageError(code, f"no access to gs://: {one_line(error)}") from error
 
 
 class _Content:
@@ -147,4 +147,4 @@ def _item(bucket: str, found: Mapping[str, str]) -> Item:
 
 
 def _quote(name: str) -> str:
-    return quote(name, safe="", errors="surrogatepass")
+    return quote(name, safe="")

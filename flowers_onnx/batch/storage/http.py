@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger
+from flowers_onnx.batch.storage.failures import one_line, refuse_larger
 from flowers_onnx.errors import ImageError
 
 #: Pauses of 0, 1, 2, 4, 8 and 16 seconds and some jitter: half a minute in all.
@@ -75,17 +75,17 @@ def send(
                 retries = (response.retries or retries).increment(method, url, error=error)
                 retries.sleep()
     except MaxRetryError as error:
-        raise ImageError("read_error", first_line(error.reason)) from error
+        raise ImageError("read_error", one_line(error.reason)) from error
     except HTTPError as error:
-        raise ImageError("read_error", first_line(error)) from error
-    if response.status >= 400:
+        raise ImageError("read_error", one_line(error)) from error
+    if response.status >= 300:
         raise refusal(response.status, _reason(data))
     return response, data
 
 
 def _body(response: urllib3.BaseHTTPResponse, limit: int | None) -> bytes:
     try:
-        if limit is None or response.status >= 400:
+        if limit is None or response.status >= 300:
             data = response.read(decode_content=False)
         else:
             refuse_larger(response.length_remaining, limit)
@@ -113,10 +113,10 @@ def _check_sum(headers: Mapping[str, str], data: bytes) -> None:
 
 
 def refusal(status: int, reason: str) -> ImageError:
-    """The error for an answer of 400 or more."""
+    """The error for an answer of 300 or more."""
     if status == 404:
         return ImageError("not_found", "no such bucket or object")
-    reason = f"HTTP {status}, {first_line(reason)}"
+    reason = f"HTTP {status}, {one_line(reason)}"
     if status in {401, 403}:
         return ImageError("permission_denied", f"permission denied: {reason}")
     return ImageError("read_error", reason)

@@ -21,7 +21,8 @@ class LocalStore:
     """A ``Store`` of files; ``Item.version`` is ``<size>-<mtime in ns>``."""
 
     def list(self, uri: str) -> Iterator[Item]:
-        path = path_of(uri)
+        with reported(UsageError, f"can't list {uri}"):
+            path = path_of(uri)
         if literal_prefix(path) == path and not os.path.lexists(path):
             raise UsageError(f"{uri}: no such file or folder")
         return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path)
@@ -73,7 +74,8 @@ class LocalStore:
                 os.replace(temporary, target)
 
     def names(self, prefix: str) -> Sequence[str]:
-        start = path_of(prefix)
+        with reported(OutputError, f"can't list {prefix}"):
+            start = path_of(prefix)
         # abspath would take a slash off the end, which means: only what is in the folder.
         start = os.path.abspath(start) + ("/" if start.endswith("/") else "")
         found = []
