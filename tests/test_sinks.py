@@ -28,6 +28,7 @@ from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import BATCH_FIELDS, Row, make_row
 from flowers_onnx.batch.sinks import SUFFIXES, sink_for
 from flowers_onnx.batch.sinks.sqlite import APPLICATION_ID
+from flowers_onnx.batch.storage.names import file_uri
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.results import RECORD_SCHEMA, Candidate, Failure, Prediction
 
@@ -158,6 +159,26 @@ def test_a_row_with_a_problem(changes: dict[str, Any], why: str) -> None:
     assert why in str(schema.problem(row() | changes))
 
 
+DOCUMENTED_TYPES = {
+    "string": ("string", "TEXT", "STRING"),
+    "class_id": ("string", "TEXT", "STRING"),
+    "integer": ("int64", "INTEGER", "INT64"),
+    "float": ("double", "REAL", "FLOAT64"),
+    "timestamp": ("timestamp, ms, UTC", "TEXT", "TIMESTAMP"),
+    "top": ("list of struct", "TEXT, JSON", "REPEATED RECORD"),
+    "error": ("struct", "`error_code`, `error_message`", "RECORD"),
+}
+
+
+def test_the_columns_are_documented() -> None:
+    page = (ROOT / "docs" / "result-sinks.md").read_text(encoding="utf-8")
+    documented = page.partition("## Columns")[2].partition("\n\n")[2].partition("\n\n")[0]
+    for field, line in zip(schema.FIELDS, documented.splitlines()[2:], strict=True):
+        types = DOCUMENTED_TYPES[field.name if field.type == "record" else field.type]
+        null = "| yes |" if field.nullable else "| |"
+        assert line == f"| `{field.name}` | {' | '.join(types)} {null}"
+
+
 # Files -----------------------------------------------------------------------------------------
 
 
@@ -192,7 +213,7 @@ def test_a_resumed_run_changes_no_row(path: Path) -> None:
 
 def test_file_uris_and_paths_are_the_same(path: Path) -> None:
     sink_for(str(path)).publish(ROWS)
-    assert list(sink_for(f"file://{path}").existing()) == ROWS
+    assert list(sink_for(file_uri(str(path))).existing()) == ROWS
 
 
 def test_many_rows_in_groups(path: Path) -> None:
@@ -440,6 +461,19 @@ def test_parquet_for_its_readers(tmp_path: Path) -> None:
     file.close()
 
 
+def test_csv_for_its_readers(tmp_path: Path) -> None:
+    import csv
+
+    path = tmp_path / "results.csv"
+    rows = [row(label=text, source_id=text) for text in ["a\rb", "a\nb", 'a "b", c', " a ", "'"]]
+    sink_for(str(path)).publish(rows)
+    with path.open(encoding="utf-8", newline="") as file:
+        for read, written in zip(csv.DictReader(file), rows, strict=True):
+            assert read["label"] == read["source_id"] == written["label"]
+            assert json.loads(read["top"]) == written["top"]
+            assert float(read["confidence"]) == written["confidence"]
+
+
 def test_csv_is_that_of_classify_with_more_columns(tmp_path: Path) -> None:
     import csv
     import io
@@ -481,10 +515,8 @@ class Bucket:
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    storage = type(sys)("flowers_onnx.batch.storage")
     made = Bucket(tmp_path)
-    storage.store_for = lambda uri: made  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "flowers_onnx.batch.storage", storage)
+    monkeypatch.setattr("flowers_onnx.batch.sinks.files.store_for", lambda uri: made)
     return made
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from flowers_onnx.atomic import remove_leftovers, replacing
 from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.schema import problem
+from flowers_onnx.batch.storage import store_for
 from flowers_onnx.errors import OutputError, UsageError
 
 
@@ -53,8 +54,6 @@ class ObjectFile:
     appends = False
 
     def __init__(self, uri: str, format: Format) -> None:
-        from flowers_onnx.batch.storage import store_for
-
         self._uri, self._format = uri, format
         self._store = store_for(uri)
 
