@@ -1,0 +1,194 @@
+"""``flowers beam``: the rows of ``flowers batch``, and graphs that Dataflow accepts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import ROOT, Run, blocks
+
+from flowers_onnx import UsageError
+from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.rows import BATCH_FIELDS, make_row
+from flowers_onnx.batch.storage import store_for
+from flowers_onnx.beam.options import Files, Options, Table, parse
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.photos import MAX_BYTES
+
+HAS_BEAM = find_spec("apache_beam") is not None
+needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="apache-beam is not installed")
+#: Beam's own code warns of what is deprecated in other packages.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PAGE = ROOT / "docs" / "beam.md"
+#: Beam's embedded runner in one thread: no download, no server, no other process.
+EMBEDDED = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+
+
+def options(*words: str | Path, **flags: str | Path) -> Options:
+    given: dict[str, Any] = dict.fromkeys(
+        ("out", "dead_letter", "top_k", "model", "max_pixels"), None
+    )
+    return parse(tuple(map(str, words)), **{**given, "lang": "en", **flags_as_text(flags)})
+
+
+def flags_as_text(flags: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in flags.items()}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, sample: Path) -> Path:
+    """A folder with photos of odd names, one in a folder below, and files that are broken."""
+    folder = tmp_path / "photos of 100 % #1"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "b ñ+?.JPG", "more/[c]*.jpg", "--d.jpg"):
+        (folder / name).write_bytes(sample.read_bytes())
+    (folder / "broken.jpg").write_bytes(sample.read_bytes()[:500])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.mark.skipif(HAS_BEAM, reason="apache-beam is installed")
+def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: Path) -> None:
+    done = flowers("beam", sample, "--out", "rows.jsonl")
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "flowers: flowers beam needs the extra [beam]: pip install 'flowers-onnx[beam]'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "out", "complaint"),
+    [
+        ((), "rows.jsonl", "needs a SOURCE"),
+        (("--runner", "FlinkRunner"), "rows.jsonl", "needs a SOURCE"),
+        (("photos",), None, "needs --out"),
+        (("photos",), "rows.csv", "must end in .jsonl, .parquet"),
+        (("photos",), "bigquery://project.table", "PROJECT.DATASET.TABLE"),
+    ],
+)
+def test_wrong_usage(words: tuple[str, ...], out: str | None, complaint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        options(*words, **({} if out is None else {"out": out}))
+
+
+@needs_beam
+def test_what_begins_with_a_dash_is_for_beam() -> None:
+    parsed = options("a", "gs://b/c", "--runner", "SparkRunner", "x", out="gs://b/rows.parquet")
+    assert parsed.sources == ("a", "gs://b/c")
+    assert parsed.runner_options == ("--runner", "SparkRunner", "x")
+    assert parsed.out == Files("gs://b/rows", ".parquet")
+    assert parsed.dead_letter == Files("gs://b/rows.errors", ".jsonl")
+
+
+@needs_beam
+def test_a_table_has_its_failures_in_another() -> None:
+    parsed = options("a", out="bigquery://my-project.data.results")
+    assert parsed.out == Table("my-project:data.results")
+    assert parsed.dead_letter == Table("my-project:data.results_errors")
+
+
+def expected_rows(
+    folder: Path, classifier: Classifier, *, top_k: int = 5, lang: str = "en"
+) -> list[dict[str, Any]]:
+    """What ``flowers batch`` makes of a folder."""
+    rows = []
+    for item in store_for(str(folder)).list(str(folder)):
+        content, item = store_for(item.uri).read(item, MAX_BYTES)  # noqa: PLW2901
+        (result,) = classifier.classify_many([content], top_k=top_k, lang=lang)
+        rows.append(make_row(item, result, "", ""))
+    return rows
+
+
+def shared(row: dict[str, Any]) -> str:
+    """The columns that don't depend on the run, as bytes would show them."""
+    return json.dumps({k: v for k, v in row.items() if k not in {"run_id", "processed_at"}})
+
+
+def lines(pattern: str, folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob(pattern)):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)
+
+
+@needs_beam
+def test_the_rows_are_those_of_the_batch(
+    flowers: Run, photos: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    # The second source is a part of the first: each image has one row all the same.
+    done = flowers(
+        "beam", photos, photos / "more", "--out", out / "rows.jsonl", "--top_k=2", "--lang=es",
+        "--", *EMBEDDED,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == "flowers: 4 named, 2 failed\n"
+    rows = list(lines("rows-*-of-*.jsonl", out))
+    expected = expected_rows(photos, classifier, top_k=2, lang="es")
+    assert sorted(map(shared, rows)) == sorted(map(shared, expected))
+    assert len({row["run_id"] for row in rows}) == 1
+    failed = list(lines("rows.errors-*-of-*.jsonl", out))
+    assert sorted(map(shared, failed)) == sorted(
+        shared(row) for row in rows if row["status"] == "error"
+    )
+    again = flowers("beam", photos, "--out", out / "rows.jsonl", "--", *EMBEDDED)
+    assert again.returncode == 2
+    assert b"there are results already" in again.stderr
+
+
+@needs_beam
+def test_parquet_holds_the_same_rows(
+    photos: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    from flowers_onnx.batch.sinks.parquet import Parquet
+    from flowers_onnx.beam.command import run
+
+    assert run(options(photos, *EMBEDDED, out=tmp_path / "rows.parquet")) == 1
+    (path,) = tmp_path.glob("rows-*-of-*.parquet")
+    rows = list(Parquet().read(str(path)))
+    assert sorted(map(shared, rows)) == sorted(map(shared, expected_rows(photos, classifier)))
+
+
+@needs_beam
+def test_no_dead_letter_where_nothing_failed(sample: Path, tmp_path: Path) -> None:
+    from flowers_onnx.beam.command import run
+
+    assert run(options(sample, *EMBEDDED, out=tmp_path / "rows.jsonl")) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["rows-00000-of-00001.jsonl"]
+
+
+DATAFLOW = ("--runner=DataflowRunner", "--project=my-project", "--region=europe-west1")
+
+
+@needs_beam
+@pytest.mark.parametrize(
+    ("words", "out", "complaint"),
+    [
+        (("--max_num_worker=3",), "rows.jsonl", "no option --max_num_worker"),
+        (DATAFLOW, "gs://b/rows.jsonl", "workers can't see"),
+        ((), "bigquery://p.d.t", "--temp_location"),
+    ],
+)
+def test_what_would_fail_on_the_workers_fails_here(
+    sample: Path, words: tuple[str, ...], out: str, complaint: str
+) -> None:
+    from flowers_onnx.beam.command import run
+
+    with pytest.raises(UsageError, match=complaint):
+        run(options(sample, *words, out=out))
+
+
+@needs_beam
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    from flowers_onnx.beam.command import run
+
+    with pytest.raises(UsageError, match="no images"):
+        run(options(tmp_path, *EMBEDDED, out=tmp_path / "rows.jsonl"))
