@@ -173,6 +173,7 @@ DATAFLOW = ("--runner=DataflowRunner", "--project=my-project", "--region=europe-
     ("words", "out", "complaint"),
     [
         (("--max_num_worker=3",), "rows.jsonl", "no option --max_num_worker"),
+        (("--max_num_workers=3", "4"), "rows.jsonl", "no option 4"),
         (DATAFLOW, "gs://b/rows.jsonl", "workers can't see"),
         ((), "bigquery://p.d.t", "--temp_location"),
     ],
@@ -192,3 +193,134 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="no images"):
         run(options(tmp_path, *EMBEDDED, out=tmp_path / "rows.jsonl"))
+
+
+def documented(runner: str) -> list[str]:
+    """The words of the command in docs/beam.md for ``runner``."""
+    (command,) = [b for b in blocks(PAGE.read_text(), "bash") if f"--runner {runner}" in b]
+    return shlex.split(command.replace("\\\n", ""))[2:]
+
+
+class OneImage:
+    """In the place of a bucket, which the launching machine looks into."""
+
+    def list(self, uri: str) -> Iterator[Item]:
+        return iter([Item("gs://flowers-images/a.jpg", "1", 100)])
+
+
+@needs_beam
+@pytest.mark.parametrize("out", ["bigquery://p-1.flowers.results", "gs://results/rows.parquet"])
+def test_the_documented_dataflow_command_builds_and_stages_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    from flowers_onnx.beam import command
+    from flowers_onnx.commands import beam
+
+    monkeypatch.setattr(command, "store_for", lambda uri: OneImage())
+    monkeypatch.setattr(command, "_refuse_existing", lambda files: None)
+    words = documented("DataflowRunner")
+    split = words.index("--")
+    flags = dict(zip(words[1:split:2], words[2:split:2], strict=True))
+    assert flags.keys() == {"--out"}
+    # Later options win: what would go to Google goes into a folder and a file. Beam asks no
+    # service for anything where the endpoint is this machine.
+    offline = ["--no_auth", "--dataflow_endpoint=http://localhost:9"]
+    offline += [f"--staging_location={tmp_path}", f"--temp_location={tmp_path}"]
+    offline += [f"--template_location={tmp_path / 'job.json'}"]
+    job = beam(words[0], *words[split + 1 :], *offline, out=out)
+    assert job.work() == 0
+
+    written = json.loads((tmp_path / "job.json").read_text())
+    pool = written["environment"]["workerPools"][0]
+    assert pool["sdkHarnessContainerImages"][0]["containerImage"].endswith("flowers-worker:0.1.0")
+    given = written["environment"]["sdkPipelineOptions"]["options"]
+    assert (given["machine_type"], given["max_num_workers"]) == ("n2d-standard-2", 50)
+    graph = beam_runner_api_pb2.Pipeline()
+    graph.ParseFromString((tmp_path / "pipeline.pb").read_bytes())
+    steps = {step.unique_name for step in graph.components.transforms.values()}
+    assert {"Sources", "List", "Once each", "Classify", "Rows", "Dead letter"} <= steps
+
+
+@needs_beam
+@pytest.mark.parametrize("runner", ["DataflowRunner", "FlinkRunner", "SparkRunner"])
+def test_beam_knows_all_documented_options(runner: str) -> None:
+    from flowers_onnx.beam.command import pipeline_options
+
+    words = documented(runner)
+    pipeline_options(words[words.index("--") + 1 :])
+    with pytest.raises(UsageError, match="invalid int value"):
+        pipeline_options(["--max_num_workers=many"])
+
+
+def misfits(row: dict[str, Any], fields: list[dict[str, Any]]) -> list[str]:
+    """What BigQuery refuses in a row of a load job."""
+    kinds = {"STRING": str, "INTEGER": int, "FLOAT": float, "TIMESTAMP": str, "RECORD": dict}
+    found = [name for name in row if name not in {field["name"] for field in fields}]
+    for field in fields:
+        value = row.get(field["name"])
+        values = value if field["mode"] == "REPEATED" else [value]
+        for each in values:
+            if each is None:
+                found += [field["name"]] if field["mode"] != "NULLABLE" else []
+            elif type(each) is not kinds[field["type"]]:
+                found.append(field["name"])
+            elif each and field["type"] == "RECORD":
+                found += misfits(each, field["fields"])
+    return found
+
+
+@needs_beam
+def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
+    from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
+
+    from flowers_onnx.beam.outputs import table_row, table_schema
+
+    schema: Any = table_schema()
+    parsed = parse_table_schema_from_json(json.dumps(schema))
+    assert [field.name for field in parsed.fields][-len(BATCH_FIELDS) :] == list(BATCH_FIELDS)
+    rows = [table_row(row) for row in expected_rows(photos, classifier)]
+    assert {row["status"] for row in rows} == {"ok", "error"}
+    coder = RowAsDictJsonCoder()
+    for row in rows:
+        assert coder.decode(coder.encode(row)) == row
+        assert misfits(row, schema["fields"]) == []
+    assert misfits({**rows[0], "colour": "red"}, schema["fields"]) == ["colour"]
+    assert misfits({**rows[0], "class_id": 60}, schema["fields"]) == ["class_id"]
+
+
+@needs_beam
+def test_from_a_bucket_into_a_bucket(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    from apache_beam.internal.gcp import auth
+    from google.cloud import storage as gcs
+
+    from flowers_onnx.batch import storage
+    from flowers_onnx.beam.command import run
+
+    server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="flowers")
+    server.start()
+    host, port = server._api._httpd.server_address
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
+    # Beam comes to that too, but looks for credentials for 20 seconds before.
+    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
+    storage._store.cache_clear()
+    try:
+        bucket = gcs.Client.create_anonymous_client().bucket("flowers")
+        bucket.blob("in/a%20b ñ.jpg").upload_from_filename(sample)
+        bucket.blob("in/broken.jpg").upload_from_string(b"no image")
+        assert run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl")) == 1
+        text = bucket.blob("out/rows-00000-of-00001.jsonl").download_as_text()
+        rows = {row["path"]: row for row in map(json.loads, text.splitlines())}
+        assert rows.keys() == {"gs://flowers/in/a%20b ñ.jpg", "gs://flowers/in/broken.jpg"}
+        for blob in bucket.list_blobs(prefix="in/"):
+            row = rows[f"gs://flowers/{blob.name}"]
+            assert (row["source_version"], row["size"]) == (str(blob.generation), blob.size)
+        failed = bucket.blob("out/rows.errors-00000-of-00001.jsonl").download_as_text()
+        assert json.loads(failed) == rows["gs://flowers/in/broken.jpg"]
+        with pytest.raises(UsageError, match="there are results already"):
+            run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl"))
+    finally:
+        server.stop()
+        storage._store.cache_clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import apache_beam as beam
@@ -16,7 +18,7 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     StandardOptions,
 )
-from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.beam.options import Files, Options, Table
@@ -45,6 +47,9 @@ def run(options: Options) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     try:
         pipeline = beam.Pipeline(options=runner_options)
+    except ValueError as error:
+        raise UsageError(f"Beam: {_last_line(error)}") from error
+    try:
         build(pipeline, options, run_id)
         result = pipeline.run()
         _wait(result)
@@ -58,15 +63,26 @@ def run(options: Options) -> int:
     return 1 if counts.get("error") else 0
 
 
-def pipeline_options(words: Iterable[str]) -> PipelineOptions:
-    """Beam's options from ``words``; ``UsageError`` for one that Beam's Python SDK doesn't know.
+def pipeline_options(words: Sequence[str]) -> PipelineOptions:
+    """Beam's options from ``words``; raises ``UsageError`` for what Beam doesn't understand.
 
-    Beam itself would drop it, so that a job with a typing error in ``--max_num_workers`` starts.
+    Beam itself would leave it out, and start a job with a typing error in ``--max_num_workers``.
     """
-    options = PipelineOptions(list(words))
-    given = options.get_all_options(drop_default=True, retain_unknown_options=True)
-    if unknown := given.keys() - options.get_all_options().keys():
-        raise UsageError(f"Beam has no option --{min(unknown)}")
+    unknown: list[str] = []
+    talk = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(talk):
+            options = PipelineOptions(words)
+            # The callback is given the parser when it knows the options of all runners.
+            options.get_all_options(
+                add_extra_args_fn=lambda parser: unknown.extend(parser.parse_known_args(words)[1])
+            )
+    except SystemExit as stop:  # the way of argparse
+        if not stop.code:
+            raise
+        raise UsageError(f"Beam: {talk.getvalue().strip().rpartition('error: ')[2]}") from stop
+    if unknown:
+        raise UsageError(f"Beam has no option {unknown[0]}")
     if options.view_as(StandardOptions).runner is None:
         options.view_as(StandardOptions).runner = DEFAULT_RUNNER
     return options
@@ -82,12 +98,12 @@ def _check(options: Options, runner_options: PipelineOptions) -> None:
             raise UsageError("BigQuery loads from files: put --temp_location gs://... behind --")
     if runner in _LOCAL_RUNNERS:
         read_info(find_model(options.model))
-    for target in (options.out, options.dead_letter):
-        if isinstance(target, Files):
-            _refuse_existing(target)
     for source in options.sources:
         if next(iter(store_for(source).list(source)), None) is None:
             raise UsageError(f"no images in {source}")
+    for target in (options.out, options.dead_letter):
+        if isinstance(target, Files):
+            _refuse_existing(target)
 
 
 def _refuse_local_places(options: Options) -> None:
@@ -117,11 +133,16 @@ def _wait(result: PipelineResult) -> None:
         if hasattr(result, "job_id"):
             say(f"flowers: the job goes on: {result.job_id()}")
         raise
+    if result.state in {PipelineState.FAILED, PipelineState.CANCELLED}:
+        raise OutputError(f"the pipeline ended as {result.state}")
 
 
 def _counts(result: PipelineResult) -> dict[str, int]:
-    """Images by status; empty where the runner doesn't count, or nothing has run (a template)."""
-    found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
+    """Images by status; empty where nothing was counted, as when a template was made."""
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
+    except (NotImplementedError, ValueError):
+        return {}
     return {counter.key.metric.name: counter.result for counter in found}
 
 
