@@ -89,7 +89,8 @@ def _asks_for_help(words: list[str]) -> bool:
 
 def _normalised(name: str, command: Callable[..., object], words: list[str]) -> Iterator[str]:
     parameters = inspect.signature(command).parameters.values()
-    flags = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    # A parameter that would be a keyword of Python ends in an underscore, its flag does not.
+    flags = {p.name.rstrip("_"): p for p in parameters if p.kind is p.KEYWORD_ONLY}
     takes_words = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     seen: set[str] = set()
     rest = iter(words)
@@ -101,13 +102,15 @@ def _normalised(name: str, command: Callable[..., object], words: list[str]) -> 
             flag, equals, value = word[2:].partition("=")
             flag = flag.replace("-", "_")
             if flag not in flags:
-                raise UsageError(f"{name} has no flag --{flag}{_hint(flag, flags, '--')}")
+                raise UsageError(f"{name} has no flag --{flag}{_hint(flag, list(flags), '--')}")
             if flag in seen:
                 raise UsageError(f"--{flag} is given twice")
             seen.add(flag)
-            if not equals:
+            if flags[flag].default is False:
+                value = _switch(flag, equals)
+            elif not equals:
                 value = _value_of(flag, rest)
-            yield f"--{flag}={MARK}{value}"
+            yield f"--{flags[flag].name}={MARK}{value}"
         elif word.startswith("-") and word != "-" and not os.path.lexists(word):
             raise UsageError(
                 f"{name} has no flag {word} (put -- before names that begin with a dash)"
@@ -121,6 +124,12 @@ def _value_of(flag: str, rest: Iterator[str]) -> str:
     if value is None or value.startswith("--"):
         raise UsageError(f"--{flag} needs a value")
     return value
+
+
+def _switch(flag: str, equals: str) -> str:
+    if equals:
+        raise UsageError(f"--{flag} takes no value")
+    return "yes"
 
 
 def _data(name: str, word: str, takes_words: bool) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TextIO
 
+from flowers_onnx.atomic import replacing
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.formats import HEADER_SIZE, sniff
 from flowers_onnx.results import Failure, Prediction, Result
@@ -52,18 +53,21 @@ def open_output(path: str | None) -> Iterator[TextIO]:
                 raise OutputError("standard output is closed")
             yield sys.stdout
         elif _is_special(path):
-            with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            with _text(path) as stream:
                 yield stream
         else:
-            target = os.path.realpath(path)
-            _refuse_image(target)
-            with _atomic(target) as stream:
+            _refuse_image(path)
+            with replacing(path) as temporary, _text(temporary) as stream:
                 yield stream
     except ConnectionError:
         raise
     except OSError as error:
         target = path or "standard output"
         raise OutputError(f"can't write to {target}: {error.strerror}") from error
+
+
+def _text(path: str) -> TextIO:
+    return open(path, "w", encoding="utf-8", newline="\n")
 
 
 def _is_special(path: str) -> bool:
@@ -80,34 +84,6 @@ def _refuse_image(path: str) -> None:
     with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
         if sniff(file.read(HEADER_SIZE)) is not None:
             raise UsageError(f"--output {path} is an image; it won't be overwritten")
-
-
-@contextlib.contextmanager
-def _atomic(path: str) -> Iterator[TextIO]:
-    if os.path.isdir(path):
-        raise OutputError(f"can't write to {path}: it is a folder")
-    import tempfile  # pulls in much that no other output needs
-
-    folder, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
-            yield stream
-        os.chmod(temporary, _mode_for(path))  # mkstemp makes private files
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _mode_for(path: str) -> int:
-    """The permissions that the file has, or that any new file would get."""
-    with contextlib.suppress(FileNotFoundError):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
 
 
 def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:

@@ -53,7 +53,7 @@ def test_every_field_and_error_code_is_documented() -> None:
 def test_every_command_and_flag_is_documented(name: str) -> None:
     help_text = help_for(name)
     parameters = inspect.signature(COMMANDS[name]).parameters.values()
-    flags = {f"--{p.name}" for p in parameters if p.kind is p.KEYWORD_ONLY}
+    flags = {f"--{p.name.rstrip('_')}" for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert set(re.findall(r"^  (--\w+)", help_text, re.MULTILINE)) == flags
     assert help_text in "\n".join(blocks(USAGE, "text")), f"docs/usage.md lacks the help of {name}"
 

@@ -11,15 +11,11 @@ class Item:
 
     ``uri`` is ``gs://bucket/name``, ``s3://bucket/name`` or ``file:///absolute/path``;
     ``version`` is what changes with the content (a generation, an ETag, a file's size and
-    time), None if it isn't known before reading; ``size`` is in bytes; ``id`` is what a manifest calls it.
+    time), None if it isn't known before reading; ``size`` is in bytes; ``id`` is what a
+    manifest calls it.
     """
 
     uri: str
     version: str | None = None
     size: int | None = None
     id: str | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells a result's source from all others; a new version is another source."""
-        return f"{self.uri}#{self.version or ''}"

@@ -25,8 +25,3 @@ def make_row(item: Item, result: Result, run_id: str, processed_at: str) -> Row:
         "run_id": run_id,
         "processed_at": processed_at,
     }
-
-
-def key_of(row: Row) -> str:
-    """The ``Item.key`` of the row's source."""
-    return f"{row['source_uri']}#{row['source_version'] or ''}"

@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+
+from flowers_onnx.errors import OutputError
+
+_SUFFIX = ".tmp"
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """The name of an empty file beside ``path`` that takes its place when the block ends.
+
+    Until then, and after an error, what was at ``path`` stays. A link is followed. Raises
+    ``OSError``, and ``OutputError`` for a folder.
+    """
+    if os.path.isdir(path):
+        raise OutputError(f"can't write to {path}: it is a folder")
+    import tempfile  # pulls in much that no other output needs
+
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=_SUFFIX, dir=folder)
+    os.close(handle)
+    try:
+        yield temporary
+        _sync(temporary, os.O_RDWR)
+        os.chmod(temporary, _mode_for(target))  # mkstemp makes private files
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with contextlib.suppress(OSError):  # not every system can open a folder
+        _sync(folder, os.O_RDONLY)
+
+
+def remove_leftovers(path: str) -> None:
+    """Delete what killed writers of ``path`` left beside it; none may be at work."""
+    folder, name = os.path.split(os.path.realpath(path))
+    length = len(f".{name}.????????{_SUFFIX}")
+    for entry in os.listdir(folder):
+        if len(entry) == length and entry.startswith(f".{name}.") and entry.endswith(_SUFFIX):
+            os.unlink(os.path.join(folder, entry))
+
+
+def _sync(path: str, flags: int) -> None:
+    """Have the disk hold what was written, so that a rename can't outlive the content."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mode_for(path: str) -> int:
+    """The permissions that the file has, or that any new file would get."""
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(os.stat(path).st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

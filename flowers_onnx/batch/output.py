@@ -1,0 +1,104 @@
+"""The rows of a batch: published ones, those in the journal, and new ones; each image once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Self
+
+from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.journal import open_journal
+from flowers_onnx.batch.ledger import Ledger
+from flowers_onnx.batch.rows import Row
+from flowers_onnx.batch.sinks import Sink
+
+
+class Output:
+    """What is done already, and the way to add to it.
+
+    New rows go into the journal; ``publish`` puts all of them into the sink. Without it, and
+    after a kill at any moment, the next ``Output`` of the same sink and journal goes on where this
+    one stopped. As a context manager, it leaves the journal in order.
+    """
+
+    def __init__(
+        self, sink: Sink, journal_place: str, *, by_version: bool, retry_errors: bool
+    ) -> None:
+        self._sink, self._place = sink, journal_place
+        self._by_version, self._retry_errors = by_version, retry_errors
+        self._open()
+        if self._journal.complete:
+            # Killed while publishing. First the rows that were to be published, and no others: a
+            # sink that appends knows by their being the same what it has already.
+            with self:
+                self.publish()
+            self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.unfinished:
+            self._journal.close()
+        else:
+            self._journal.remove()
+
+    def _open(self) -> None:
+        self._journal = open_journal(self._place)
+        try:
+            self._ledger = Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
+            self._published: set[tuple[str, ...]] = set()
+            self._has_result = False
+            self._read_published()
+            self.unfinished = 0
+            for row in self.unfinished_rows():
+                self._ledger.note(row)
+                self.unfinished += 1
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def _read_published(self) -> None:
+        unfinished = next(self._journal.rows(), None) is not None
+        for row in self._sink.existing():
+            self._has_result = True
+            if not self._sink.appends:
+                self._ledger.note(row)
+                continue
+            self._ledger.note_published(row)
+            if unfinished:  # some of those may be there already
+                self._published.add(_identity(row))
+
+    def unfinished_rows(self) -> Iterator[Row]:
+        """The rows that are in the journal and not in the sink."""
+        for row in self._journal.rows():
+            if not self._published or _identity(row) not in self._published:
+                yield row
+
+    def claim(self, item: Item) -> bool:
+        """Whether ``item`` is to be done; the caller will then ``add`` its row."""
+        return self._ledger.claim(item)
+
+    def add(self, row: Row) -> None:
+        """Keep a new row; raises ``OutputError``."""
+        self._journal.append(row)
+        self.unfinished += 1
+
+    def publish(self) -> None:
+        """Put all rows into the sink and forget the journal; raises ``OutputError``.
+
+        Nothing is written where nothing is new, but an empty result where there was none.
+        """
+        if self.unfinished or not self._has_result:
+            self._journal.mark_complete()
+            rows = self.unfinished_rows()
+            if not self._sink.appends:
+                rows = chain(self._sink.existing(), rows)
+            self._sink.publish(self._ledger.last_rows(rows))
+        self._journal.remove()
+        self.unfinished = 0
+
+
+def _identity(row: Row) -> tuple[str, ...]:
+    fields = ("source_uri", "source_version", "source_id", "run_id")
+    return tuple(row[field] or "" for field in fields)

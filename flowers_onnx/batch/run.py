@@ -1,0 +1,173 @@
+"""A batch from its items to its published result."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from flowers_onnx.batch import provenance
+from flowers_onnx.batch.fetch import Fetched, fetch
+from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.log import Log
+from flowers_onnx.batch.manifest import read_manifest
+from flowers_onnx.batch.options import Options
+from flowers_onnx.batch.output import Output
+from flowers_onnx.batch.rows import make_row
+from flowers_onnx.batch.sinks import sink_for
+from flowers_onnx.batch.storage import store_for
+from flowers_onnx.batch.tally import Tally
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.errors import FlowersError, ImageError, UsageError
+from flowers_onnx.photos import MAX_BYTES
+from flowers_onnx.sources import Unreadable
+
+#: Species that the summary names.
+_SHOWN = 10
+
+
+def run(options: Options) -> int:
+    """Classify what isn't done yet and publish the result; returns the exit code."""
+    log = Log(options.log_format)
+    batch = _Batch(options, log)
+    try:
+        with Output(
+            sink_for(options.out),
+            options.journal,
+            by_version=options.manifest is None,
+            retry_errors=options.retry_errors,
+        ) as output:
+            return batch.run(output)
+    finally:
+        log.close()
+
+
+class _Batch:
+    """One run, with what it counts on the way."""
+
+    def __init__(self, options: Options, log: Log) -> None:
+        self._options, self._log = options, log
+        self._classifier = Classifier(
+            options.model, threads=options.threads, max_pixels=options.max_pixels
+        )
+        self._started, self._started_at = time.monotonic(), provenance.utc_now()
+        self._run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self._tally = Tally()
+        self._done = self._skipped = 0
+
+    def run(self, output: Output) -> int:
+        if earlier := output.unfinished:
+            self._log.say(f"continues an unfinished run, of which {earlier:,} images are done")
+        for row in output.unfinished_rows():
+            self._tally.note(row)
+        self._log.expect(lambda: sum(1 for _ in self._items()))
+        try:
+            self._classify(output)
+            output.publish()
+        except BaseException:
+            self._log.close()
+            if output.unfinished:
+                self._log.say(
+                    f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
+                    "the same command goes on from there",
+                    severity="WARNING",
+                )
+            raise
+        self._log.close()
+        self._finish(earlier)
+        return 1 if self._tally.failed else 0
+
+    def _classify(self, output: Output) -> None:
+        waiting: deque[Fetched] = deque()
+        limit = self._options.max_errors
+        results = self._classifier.classify_many(
+            self._sources(output, waiting), top_k=self._options.top_k, lang=self._options.lang
+        )
+        failed = 0
+        for result in results:
+            row = make_row(waiting.popleft().item, result, self._run_id, provenance.utc_now())
+            output.add(row)
+            self._tally.note(row)
+            self._done += 1
+            failed += not result.ok
+            self._log.progress(self._done, self._skipped, str(self._tally))
+            if limit is not None and failed > limit:
+                raise FlowersError(f"more than {limit} images failed: {self._tally}")
+
+    def _sources(self, output: Output, waiting: deque[Fetched]) -> Iterator[bytes | Unreadable]:
+        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
+            waiting.append(fetched)
+            if isinstance(fetched.content, ImageError):
+                yield Unreadable(fetched.item.uri, fetched.content)
+            else:
+                yield fetched.content
+
+    def _to_do(self, output: Output) -> Iterator[Item]:
+        for item in self._items():
+            if output.claim(item):
+                yield item
+            else:
+                self._skipped += 1
+
+    def _items(self) -> Iterator[Item]:
+        for item in _listed(self._options):
+            if self._options.shard.has(item.uri):
+                yield item
+
+    def _finish(self, earlier: int) -> None:
+        options, tally = self._options, self._tally
+        seconds = time.monotonic() - self._started
+        counts = {
+            "images": tally.ok + tally.failed,
+            "ok": tally.ok,
+            "error": tally.failed,
+            "of_an_earlier_run": earlier,
+            "skipped_as_done": self._skipped,
+        }
+        record = provenance.Provenance(
+            run_id=self._run_id,
+            started_at=self._started_at,
+            ended_at=provenance.utc_now(),
+            seconds=round(seconds, 3),
+            arguments=asdict(options),
+            result=options.out,
+            counts=counts,
+            labels=dict(tally.labels.most_common()),
+            errors=dict(tally.errors.most_common()),
+            model=provenance.model_facts(self._classifier.info),
+            versions=provenance.versions(),
+            machine=provenance.machine(),
+            user=provenance.user(),
+        )
+        record.write(options.record)
+        rate = self._done / max(seconds, 1e-9)
+        self._log.say(
+            f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second",
+            counts=counts,
+            errors=record.errors,
+            labels=record.labels,
+        )
+        if tally.labels:
+            shown = [f"{label} {count:,}" for label, count in tally.labels.most_common(_SHOWN)]
+            more = ", ..." if len(tally.labels) > _SHOWN else ""
+            self._log.say(f"{len(tally.labels)} species: {', '.join(shown)}{more}")
+
+
+def _read(item: Item) -> tuple[bytes, Item]:
+    return store_for(item.uri).read(item, MAX_BYTES)
+
+
+def _listed(options: Options) -> Iterator[Item]:
+    """All images of all shards; raises ``UsageError`` for a source that has none."""
+    if options.manifest is not None:
+        yield from read_manifest(options.manifest)
+    for source in options.sources:
+        empty = True
+        for item in store_for(source).list(source):
+            empty = False
+            yield item
+        if empty:
+            raise UsageError(f"no images in {source}")

@@ -1,0 +1,47 @@
+"""Shards: which of n processes does an image, decided by its name alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from flowers_onnx.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part ``index`` (from 0) of ``count``."""
+
+    index: int = 0
+    count: int = 1
+
+    def has(self, uri: str) -> bool:
+        """Whether the object is in this shard; the same everywhere and for ever."""
+        if self.count == 1:
+            return True
+        digest = blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index
+
+    def name(self, uri: str) -> str:
+        """``uri`` with the shard in the file's name: ``a.csv`` -> ``a-00001-of-00004.csv``."""
+        if self.count == 1 or uri.startswith("bigquery://"):
+            return uri
+        stem, dot, suffix = uri.rpartition(".")
+        return f"{stem}-{self.index:05}-of-{self.count:05}{dot}{suffix}"
+
+
+def parse_shard(text: str | None) -> Shard:
+    """``i/n`` with i from 0 to n - 1; by default what Cloud Run says; raises ``UsageError``."""
+    if text is None:
+        index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
+        count = os.environ.get("CLOUD_RUN_TASK_COUNT", "1")
+        text = f"{index}/{count}"
+    index, slash, count = text.partition("/")
+    if slash and _is_number(index) and _is_number(count) and int(index) < int(count) <= 99_999:
+        return Shard(int(index), int(count))
+    raise UsageError(f"--shard needs I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6

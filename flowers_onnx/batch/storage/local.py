@@ -1,0 +1,135 @@
+"""Files: ``file:///absolute/path``, percent-encoded, or a plain path."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+
+from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.storage.failures import refuse_larger, reported
+from flowers_onnx.batch.storage.names import file_uri, literal_prefix, path_of
+from flowers_onnx.errors import ImageError, OutputError, UsageError, from_os_error
+from flowers_onnx.sources import STDIN, Unreadable, expand
+
+
+class LocalStore:
+    """A ``Store`` of files; ``Item.version`` is ``<size>-<mtime in ns>``."""
+
+    def list(self, uri: str) -> Iterator[Item]:
+        path = path_of(uri)
+        if literal_prefix(path) == path and not os.path.lexists(path):
+            raise UsageError(f"{uri}: no such file or folder")
+        return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path)
+
+    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+        try:
+            with open(path_of(item.uri), "rb", buffering=0, opener=_open) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise ImageError("not_a_file", "not a regular file")
+                refuse_larger(found.st_size, max_bytes)
+                data = file.readall()
+        except OSError as error:
+            raise from_os_error(error) from error
+        except ValueError as error:  # a null byte or a lone surrogate in the name
+            raise ImageError("not_found", "no such file or folder") from error
+        if item.version != (version := _version(found)):
+            item = replace(item, version=version)
+        return data, item if item.size == len(data) else replace(item, size=len(data))
+
+    def download(self, uri: str) -> bytes | None:
+        with reported(OutputError, f"can't read {uri}"):
+            try:
+                with open(path_of(uri), "rb") as file:
+                    return file.read()
+            except FileNotFoundError:
+                return None
+
+    def fetch(self, uri: str, path: str) -> bool:
+        with reported(OutputError, f"can't read {uri}"):
+            try:
+                source = open(path_of(uri), "rb")  # noqa: SIM115 - closed by the next line
+            except FileNotFoundError:
+                return False
+            with source, open(path, "wb") as target:
+                shutil.copyfileobj(source, target)
+                return True
+
+    def upload(self, path: str, uri: str) -> None:
+        target = os.path.abspath(path_of(uri))
+        folder, name = os.path.split(target)
+        with reported(OutputError, f"can't write {uri}"), open(path, "rb") as source:
+            os.makedirs(folder, exist_ok=True)  # as a bucket has every folder
+            with _temporary(folder, name) as temporary:
+                with open(temporary, "wb") as copy:
+                    shutil.copyfileobj(source, copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())  # or a crash could leave the new name without content
+                os.replace(temporary, target)
+
+    def names(self, prefix: str) -> list[str]:
+        start = path_of(prefix)
+        # abspath would take a slash off the end, which means: only what is in the folder.
+        start = os.path.abspath(start) + ("/" if start.endswith("/") else "")
+        found = []
+        for folder, folders, files in os.walk(os.path.dirname(start), onerror=_unless_missing):
+            inside = os.path.join(folder, "")
+            folders[:] = [f for f in folders if _may_hold(os.path.join(inside, f, ""), start)]
+            found += [path for file in files if (path := inside + file).startswith(start)]
+        return [file_uri(path) for path in sorted(found)]
+
+    def delete(self, uri: str) -> None:
+        with reported(OutputError, f"can't remove {uri}"), contextlib.suppress(FileNotFoundError):
+            os.unlink(path_of(uri))
+
+
+def _items(word: str) -> Iterator[Item]:
+    for found in expand([word], None):
+        match found:
+            case str():
+                yield _describe(found)
+            case Unreadable(path, error) if error.code not in {"no_images", "not_found"}:
+                yield Item(file_uri(path))  # a folder in the folder: to read it gives its error
+
+
+def _describe(path: str) -> Item:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return Item(file_uri(path))  # reading it gives the error
+    return Item(file_uri(path), _version(found), found.st_size)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _open(path: str, flags: int) -> int:
+    """Open without waiting for the other end, should it be a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+@contextlib.contextmanager
+def _temporary(folder: str, name: str) -> Iterator[str]:
+    """The name of a new file, beside the target so that it can take its place in one step."""
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _may_hold(folder: str, start: str) -> bool:
+    return folder.startswith(start) or start.startswith(folder)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise OutputError(f"can't read {error.filename}: {from_os_error(error)}")

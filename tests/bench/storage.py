@@ -1,0 +1,192 @@
+"""What one GET of a photo costs each client of object storage.
+
+    python tests/bench/storage.py [--gets 2000] [--threads 16] [--rounds 3] [--size 20000]
+
+Needs the packages that it compares: pip install google-cloud-storage obstore boto3. Each
+measurement is a process of its own; clients take turns. Milliseconds of CPU are those of
+the client's process, all its threads together, after 100 GETs that are not counted; the
+rate is bounded by the fake server, which shares the CPUs. `start` is the CPU that the
+import and the first GET take, `MB` the peak memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import fire
+
+from flowers_onnx.batch.item import Item
+
+Get = Callable[[str], bytes]
+
+BUCKET = "photos"
+
+
+def store(scheme: str) -> Get:
+    from flowers_onnx.batch.storage import store_for
+
+    reader = store_for(f"{scheme}://")
+    return lambda name: reader.read(Item(f"{scheme}://{BUCKET}/{name}"), 64 << 20)[0]
+
+
+def google_cloud_storage() -> Get:
+    import requests
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    client = storage.Client("project", AnonymousCredentials())
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=64)
+    client._http.mount("http://", adapter)
+    bucket = client.bucket(BUCKET)
+    return lambda name: bucket.blob(name).download_as_bytes()
+
+
+def authorized_session() -> Get:
+    import requests
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.transport.requests import AuthorizedSession
+
+    session = AuthorizedSession(AnonymousCredentials())
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))
+    url = f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{BUCKET}/o/"
+    return lambda name: session.get(f"{url}{name}?alt=media").content
+
+
+def obstore_gcs() -> Get:
+    import obstore
+
+    account: dict[str, Any] = {
+        "gcs_base_url": os.environ["STORAGE_EMULATOR_HOST"],
+        "disable_oauth": True,
+        "client_email": "",
+        "private_key": "",
+        "private_key_id": "",
+    }
+    reader = obstore.store.GCSStore(
+        BUCKET,
+        config={"service_account_key": json.dumps(account), "skip_signature": True},
+        client_options={"allow_http": True},
+    )
+    return lambda name: bytes(obstore.get(reader, name).bytes())
+
+
+def obstore_s3() -> Get:
+    import obstore
+
+    reader = obstore.store.S3Store(BUCKET, client_options={"allow_http": True})
+    return lambda name: bytes(obstore.get(reader, name).bytes())
+
+
+def boto3_client() -> Get:
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client("s3", config=Config(max_pool_connections=64))
+    return lambda name: client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+
+
+def presigned() -> Get:
+    import boto3
+    import urllib3
+
+    client = boto3.client("s3")
+    pool = urllib3.PoolManager(maxsize=64)
+
+    def get(name: str) -> bytes:
+        url = client.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": name})
+        return pool.request("GET", url).data
+
+    return get
+
+
+CLIENTS: dict[str, dict[str, Callable[[], Get]]] = {
+    "gcs": {
+        "flowers_onnx (google-auth, urllib3)": lambda: store("gs"),
+        "google-cloud-storage": google_cloud_storage,
+        "google-auth AuthorizedSession": authorized_session,
+        "obstore": obstore_gcs,
+    },
+    "s3": {
+        "flowers_onnx": lambda: store("s3"),
+        "boto3": boto3_client,
+        "boto3 presigned, urllib3": presigned,
+        "obstore": obstore_s3,
+    },
+}
+
+
+def main(gets: int = 2000, threads: int = 16, rounds: int = 3, size: int = 20_000) -> None:
+    """Print a table in Markdown."""
+    from fakes.gcs import fake_gcs
+    from fakes.s3 import fake_s3
+
+    rows: dict[tuple[str, str], list[dict[str, float]]] = {}
+    with ExitStack() as stack:
+        fakes = {"gcs": stack.enter_context(fake_gcs()), "s3": stack.enter_context(fake_s3())}
+        for fake in fakes.values():
+            fake.create(BUCKET)
+            for number in range(100):
+                fake.put(BUCKET, f"{number}.jpg", os.urandom(size))
+        for _ in range(rounds):
+            for kind, clients in CLIENTS.items():
+                for client in clients:
+                    job = json.dumps([kind, client, gets, threads, size])
+                    done = subprocess.run(
+                        [sys.executable, __file__, "--job", job],
+                        env={**os.environ, **fakes[kind].env},
+                        stdout=subprocess.PIPE,
+                        check=True,
+                    )
+                    rows.setdefault((kind, client), []).append(json.loads(done.stdout))
+    print("| | client | CPU ms a GET | GET/s | start, CPU ms | MB |\n|---|---|---|---|---|---|")
+    for (kind, client), found in rows.items():
+        figures = {key: statistics.median(row[key] for row in found) for key in found[0]}
+        print(
+            f"| {kind} | {client} | {figures['cpu']:.2f} | {figures['rate']:.0f} "
+            f"| {figures['start']:.0f} | {figures['megabytes']:.0f} |"
+        )
+
+
+def measure(kind: str, client: str, gets: int, threads: int, size: int) -> dict[str, float]:
+    """The figures of one client, in this process."""
+    before = _cpu_seconds()
+    get = CLIENTS[kind][client]()
+    assert len(get("0.jpg")) == size
+    start = _cpu_seconds() - before
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(get, [f"{number}.jpg" for number in range(100)]):
+            pass
+        used, started = _cpu_seconds(), time.perf_counter()
+        for content in pool.map(get, [f"{number % 100}.jpg" for number in range(gets)]):
+            assert len(content) == size
+        used, seconds = _cpu_seconds() - used, time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "cpu": used / gets * 1e3,
+        "rate": gets / seconds,
+        "start": start * 1e3,
+        "megabytes": peak,
+    }
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--job"]:
+        print(json.dumps(measure(*json.loads(sys.argv[2]))))
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        fire.Fire(main)

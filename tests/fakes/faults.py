@@ -1,0 +1,193 @@
+"""A proxy that makes a storage server as unreliable as a network can be."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from fakes.server import Fake
+
+Fault = Literal[
+    "unavailable",  # 503
+    "too_many",  # 429
+    "unauthorized",  # 401, as for a token that has expired
+    "refused",  # the connection ends before the answer
+    "cut",  # the connection ends in the middle of the body
+    "altered",  # one byte of the body is another
+    "slow",  # the body comes in two halves, ``Faults.pause`` seconds apart
+]
+
+
+@dataclass
+class Faults:
+    """Which requests fail, and how.
+
+    A ``rate`` of requests gets one of ``kinds``. Whether the n-th request for a URL does
+    depends on the ``seed`` only, not on the order in which threads run. Objects whose
+    names are in ``vanishing`` are deleted when they are read first. Tokens are checked if
+    ``token`` is set, and the next is given out for POST /token.
+    """
+
+    rate: float = 0
+    kinds: tuple[Fault, ...] = ("unavailable", "too_many", "refused", "cut", "slow")
+    seed: int = 0
+    pause: float = 0.2
+    vanishing: set[str] = field(default_factory=set)
+    token: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    _asked: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next(self, method: str, path: str) -> Fault | None:
+        """The fault of this request, if any."""
+        with self._lock:
+            self._asked[path] += 1
+            dice = random.Random(f"{self.seed} {method} {path} {self._asked[path]}")
+            if dice.random() >= self.rate:
+                return None
+            fault = dice.choice(self.kinds)
+            self.injected[fault] += 1
+            return fault
+
+    def vanishes(self, path: str) -> bool:
+        """Whether this is the first request for the content of a vanishing object."""
+        parts = urlsplit(path)
+        if parts.path.startswith("/storage/") and "media" not in parse_qs(parts.query).get("alt", ()):
+            return False
+        name = unquote(parts.path)
+        with self._lock:
+            for found in self.vanishing:
+                if name.endswith(f"/{found}"):
+                    self.vanishing.remove(found)
+                    self.injected["vanished"] += 1
+                    return True
+        return False
+
+
+class _Proxy(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, target: Fake, faults: Faults) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target, self.faults = target, faults
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The client may leave whenever it likes."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        parts = urlsplit(cast("_Proxy", self.server).target.url)
+        self.upstream = http.client.HTTPConnection(parts.hostname or "", parts.port)
+
+    def finish(self) -> None:
+        self.upstream.close()
+        super().finish()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _handle(self) -> None:
+        server = cast("_Proxy", self.server)
+        faults = server.faults
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/token":
+            return self._give_token(faults)
+        if faults.token and self.headers.get("Authorization") != f"Bearer token-{faults.token}":
+            return self._answer(401, b"{}")
+        if self.command == "GET" and faults.vanishes(self.path):
+            server.target.request("DELETE", urlsplit(self.path).path)
+        match faults.next(self.command, self.path):
+            case "unavailable":
+                return self._answer(503, b"busy")
+            case "too_many":
+                return self._answer(429, b"slow down")
+            case "unauthorized":
+                return self._answer(401, b"{}")
+            case "refused":
+                self.close_connection = True
+                return None
+            case fault:
+                status, headers, content = self._forward(self.command, self.path, body)
+                self._answer(status, content, headers, fault)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815 - names of the base
+
+    def _forward(
+        self, method: str, path: str, body: bytes | None
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        skipped = {"content-length", "transfer-encoding", "connection"}
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in skipped}
+        self.upstream.request(method, path, body or None, headers)
+        response = self.upstream.getresponse()
+        content = response.read()
+        return response.status, response.getheaders(), content
+
+    def _answer(
+        self,
+        status: int,
+        content: bytes,
+        headers: list[tuple[str, str]] | None = None,
+        fault: str | None = None,
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers or ():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection", "date"}:
+                self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(content)))
+        else:
+            lengths = [v for k, v in headers or () if k.lower() == "content-length"]
+            self.send_header("Content-Length", lengths[0] if lengths else "0")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        half = len(content) // 2
+        if fault == "altered" and content:
+            content = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+        self.wfile.write(content[:half])
+        if fault == "cut":
+            self.close_connection = True
+            return
+        if fault == "slow":
+            self.wfile.flush()
+            time.sleep(cast("_Proxy", self.server).faults.pause)
+        self.wfile.write(content[half:])
+
+    def _give_token(self, faults: Faults) -> None:
+        token = b'{"access_token": "token-%d", "expires_in": 3600, "token_type": "Bearer"}'
+        self._answer(200, token % faults.token, [("Content-Type", "application/json")])
+
+
+@contextlib.contextmanager
+def unreliable(fake: Fake, faults: Faults) -> Iterator[Fake]:
+    """``fake`` behind a proxy with ``faults``, which may be changed while it runs.
+
+    Only clients that are sent there by ``env`` suffer: ``url`` and ``put`` lead to the server.
+    """
+    proxy = _Proxy(fake, faults)
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        host, port = proxy.server_address[:2]
+        address = f"http://{host!s}:{port}"
+        env = {key: address if value == fake.url else value for key, value in fake.env.items()}
+        yield replace(fake, env=env)
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
