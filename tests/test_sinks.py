@@ -28,6 +28,7 @@ from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import BATCH_FIELDS, Row, make_row
 from flowers_onnx.batch.sinks import SUFFIXES, sink_for
 from flowers_onnx.batch.sinks.sqlite import APPLICATION_ID
+from flowers_onnx.batch.storage.names import file_uri
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.results import RECORD_SCHEMA, Candidate, Failure, Prediction
 
@@ -192,7 +193,7 @@ def test_a_resumed_run_changes_no_row(path: Path) -> None:
 
 def test_file_uris_and_paths_are_the_same(path: Path) -> None:
     sink_for(str(path)).publish(ROWS)
-    assert list(sink_for(f"file://{path}").existing()) == ROWS
+    assert list(sink_for(file_uri(str(path))).existing()) == ROWS
 
 
 def test_many_rows_in_groups(path: Path) -> None:
@@ -481,10 +482,8 @@ class Bucket:
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    storage = type(sys)("flowers_onnx.batch.storage")
     made = Bucket(tmp_path)
-    storage.store_for = lambda uri: made  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "flowers_onnx.batch.storage", storage)
+    monkeypatch.setattr("flowers_onnx.batch.sinks.files.store_for", lambda uri: made)
     return made
 
 

@@ -286,7 +286,7 @@ def test_pages_of_s3(s3: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_odd_names_don_t_spoil_a_listing(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd = ["a//b.jpg", "a/c.jpg", "a/d /e .jpg", "a/~`|\\^\"<>{}.jpg"]
+    odd = ["a//b.jpg", "a/c.jpg", "a/d /e .jpg", 'a/~`|\\^"<>{}.jpg']
     with bucket_of(fake, monkeypatch) as place:
         client = place.store
         for name in odd:
@@ -295,9 +295,7 @@ def test_odd_names_don_t_spoil_a_listing(fake: Fake, monkeypatch: pytest.MonkeyP
         assert sorted(found) == sorted(odd)
 
 
-@pytest.mark.parametrize(
-    "kind", ["unavailable", "too_many", "refused", "cut", "slow", "altered"]
-)
+@pytest.mark.parametrize("kind", ["unavailable", "too_many", "refused", "cut", "slow", "altered"])
 def test_faults_cost_no_object(
     fake: Fake, kind: Fault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -61,7 +61,9 @@ class Faults:
     def vanishes(self, path: str) -> bool:
         """Whether this is the first request for the content of a vanishing object."""
         parts = urlsplit(path)
-        if parts.path.startswith("/storage/") and "media" not in parse_qs(parts.query).get("alt", ()):
+        if parts.path.startswith("/storage/") and "media" not in parse_qs(parts.query).get(
+            "alt", ()
+        ):
             return False
         name = unquote(parts.path)
         with self._lock:

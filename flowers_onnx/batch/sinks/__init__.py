@@ -8,6 +8,7 @@ from typing import Protocol
 
 from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.sinks.files import Format, LocalFile, ObjectFile
+from flowers_onnx.batch.storage.names import path_of
 from flowers_onnx.errors import UsageError
 
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".sqlite")
@@ -40,12 +41,10 @@ def sink_for(uri: str) -> Sink:
 
     Raises ``UsageError`` for an unknown form and for a missing extra.
     """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return LocalFile(uri, _format(uri))
+    scheme = uri.partition("://")[0].lower() if "://" in uri else "file"
     match scheme:
         case "file":
-            return LocalFile(rest, _format(uri))
+            return LocalFile(path_of(uri), _format(uri))
         case "gs" | "s3":
             return ObjectFile(uri, _format(uri))
         case "bigquery":

@@ -14,6 +14,7 @@ from typing import Protocol
 from flowers_onnx.atomic import remove_leftovers, replacing
 from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.schema import problem
+from flowers_onnx.batch.storage import store_for
 from flowers_onnx.errors import OutputError, UsageError
 
 
@@ -54,8 +55,6 @@ class ObjectFile:
     appends = False
 
     def __init__(self, uri: str, format: Format) -> None:
-        from flowers_onnx.batch.storage import store_for
-
         self._uri, self._format = uri, format
         self._store = store_for(uri)
         self._earlier: str | None = None

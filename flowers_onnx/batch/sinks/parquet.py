@@ -25,8 +25,9 @@ try:
 except ImportError as error:
     raise missing("parquet", ".parquet") from error
 
-#: Rows in memory at a time: a few MB.
-_GROUP_ROWS = 10_000
+#: Rows that are Python objects at a time, and rows of a row group: both a few MB.
+_BATCH_ROWS = 1_000
+_GROUP_BATCHES = 10
 
 _VERSION_KEY = b"flowers_onnx.schema"
 
@@ -56,7 +57,7 @@ class Parquet:
         try:
             with pq.ParquetFile(path) as file:
                 _check(file.schema_arrow)
-                for batch in file.iter_batches(_GROUP_ROWS):
+                for batch in file.iter_batches(_BATCH_ROWS):
                     for row in batch.to_pylist():
                         yield convert(row, {"class_id": text_to_id, "timestamp": time_to_text})
         except (pa.ArrowException, OSError) as error:
@@ -65,10 +66,16 @@ class Parquet:
             raise ValueError("it is no Parquet file, or a damaged one") from error
 
     def write(self, rows: Iterable[Row], path: str) -> None:
-        encoded = (convert(row, {"class_id": id_to_text, "timestamp": to_time}) for row in rows)
+        batches = _batches(rows)
         with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            while group := list(islice(encoded, _GROUP_ROWS)):
-                writer.write_batch(pa.RecordBatch.from_pylist(group, SCHEMA))
+            while group := list(islice(batches, _GROUP_BATCHES)):
+                writer.write_table(pa.Table.from_batches(group, SCHEMA))
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[Any]:
+    encoded = (convert(row, {"class_id": id_to_text, "timestamp": to_time}) for row in rows)
+    while batch := list(islice(encoded, _BATCH_ROWS)):
+        yield pa.RecordBatch.from_pylist(batch, SCHEMA)
 
 
 def _check(schema: Any) -> None:
