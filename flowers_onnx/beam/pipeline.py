@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
@@ -12,8 +11,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.shared import Shared
 
 from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.provenance import utc_now
 from flowers_onnx.batch.rows import Row, make_row
-from flowers_onnx.batch.schema import time_to_text
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.beam.options import Options
 from flowers_onnx.beam.outputs import write
@@ -91,5 +90,4 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
         (result,) = self._classifier.classify_many(
             [content], top_k=self._options.top_k, lang=self._options.lang
         )
-        return make_row(item, result, self._run_id, time_to_text(datetime.now(UTC)))
-
+        return make_row(item, result, self._run_id, utc_now())
