@@ -149,7 +149,7 @@ def test_four_shards_over_a_bad_network(
     assert uris(rows) == names(pictures, gcs)
     failed = {row["source_uri"].rpartition("/")[2]: row["error"] for row in rows if row["error"]}
     assert {name: error["code"] for name, error in failed.items()} == {
-        "broken.jpg": "truncated",
+        "broken.jpg": "corrupt",
         gone: "not_found",
     }
     assert faults.injected["vanished"] == 1

@@ -130,7 +130,7 @@ class BucketJournal:
         self._store = store_for(uri)
         self._pending: list[bytes] = []
         self._last = time.monotonic()
-        self._parts = self._store.names(self._prefix)
+        self._parts = list(self._store.names(self._prefix))
         self.complete = False
         for part in self._parts:
             _, self.complete = _check(self._read(part), part)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
-import weakref
 from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
@@ -36,11 +34,12 @@ class LocalFile:
     def __init__(self, path: str, format: Format) -> None:
         self._path, self._format = path, format
 
-    def existing(self) -> Iterator[Row]:
+    def existing(self) -> Generator[Row, None, None]:
         return _rows(self._format, self._path, self._path)
 
     def publish(self, rows: Iterable[Row]) -> None:
-        _refuse_foreign(self._format, self._path, self._path)
+        with contextlib.closing(self.existing()) as earlier:
+            next(earlier, None)  # a foreign file is refused
         try:
             remove_leftovers(self._path)
             with replacing(self._path) as temporary:
@@ -57,13 +56,16 @@ class ObjectFile:
     def __init__(self, uri: str, format: Format) -> None:
         self._uri, self._format = uri, format
         self._store = store_for(uri)
-        self._earlier: str | None = None
 
-    def existing(self) -> Iterator[Row]:
-        return _rows(self._format, self._fetched(), self._uri)
+    def existing(self) -> Generator[Row, None, None]:
+        with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
+            path = os.path.join(folder, "earlier")
+            self._store.fetch(self._uri, path)
+            yield from _rows(self._format, path, self._uri)
 
     def publish(self, rows: Iterable[Row]) -> None:
-        _refuse_foreign(self._format, self._fetched(), self._uri)
+        with contextlib.closing(self.existing()) as earlier:
+            next(earlier, None)  # a foreign file is refused
         try:
             with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
                 path = os.path.join(folder, "result")
@@ -71,16 +73,6 @@ class ObjectFile:
                 self._store.upload(path, self._uri)
         except OSError as error:
             raise OutputError(f"can't write to {self._uri}: {_reason(error)}") from error
-        self._earlier = None
-
-    def _fetched(self) -> str:
-        """A copy of the earlier result; it is read more than once, and fetched once."""
-        if self._earlier is None:
-            folder = tempfile.mkdtemp(prefix="flowers-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self._earlier = os.path.join(folder, "result")
-            self._store.fetch(self._uri, self._earlier)
-        return self._earlier
 
 
 def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
@@ -102,11 +94,6 @@ def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
         raise UsageError(
             f"{name} is not a result that can be continued: {error}; it won't be overwritten"
         ) from error
-
-
-def _refuse_foreign(format: Format, path: str, name: str) -> None:
-    with contextlib.closing(_rows(format, path, name)) as rows:
-        next(rows, None)
 
 
 def _reason(error: OSError) -> str:

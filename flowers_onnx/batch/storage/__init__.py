@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.storage.names import file_uri
 from flowers_onnx.errors import UsageError
 
 
@@ -52,7 +53,7 @@ class Store(Protocol):
     def upload(self, path: str, uri: str) -> None:
         """Copy a local file to an object, whole or not at all. Raises ``OutputError``."""
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str) -> Sequence[str]:
         """The URIs that begin with ``prefix``, images or not. Raises ``OutputError``."""
 
     def delete(self, uri: str) -> None:
@@ -65,8 +66,22 @@ def store_for(uri: str) -> Store:
     The same object for all URIs of a kind: its connections are shared. Raises
     ``UsageError`` for other schemes, missing extras and missing credentials.
     """
-    scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*)://", uri)
-    return _store(scheme[1].lower() if scheme else "file")
+    return _store(_scheme(uri))
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is in a bucket rather than on disk."""
+    return _scheme(place) in {"gs", "s3"}
+
+
+def uri_of(place: str) -> str:
+    """The URI of a path; a URI stays what it is."""
+    return place if "://" in place else file_uri(place)
+
+
+def _scheme(place: str) -> str:
+    scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*)://", place)
+    return scheme[1].lower() if scheme else "file"
 
 
 @functools.cache
