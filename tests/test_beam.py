@@ -250,13 +250,13 @@ def test_beam_knows_all_documented_options(runner: str) -> None:
         pipeline_options(["--max_num_workers=many"])
 
 
-def misfits(row: dict[str, Any], fields: list[dict[str, Any]]) -> list[str]:
+def misfits(row: Any, fields: list[dict[str, Any]]) -> list[str]:
     """What BigQuery refuses in a row of a load job."""
     kinds = {"STRING": str, "INTEGER": int, "FLOAT": float, "TIMESTAMP": str, "RECORD": dict}
     found = [name for name in row if name not in {field["name"] for field in fields}]
     for field in fields:
-        value = row.get(field["name"])
-        values = value if field["mode"] == "REPEATED" else [value]
+        value: Any = row.get(field["name"])
+        values: list[Any] = value if field["mode"] == "REPEATED" else [value]
         for each in values:
             if each is None:
                 found += [field["name"]] if field["mode"] != "NULLABLE" else []
@@ -289,8 +289,8 @@ def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
 @needs_beam
 def test_from_a_bucket_into_a_bucket(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator = pytest.importorskip("gcp_storage_emulator.server")
+    gcs = pytest.importorskip("google.cloud.storage")
     from apache_beam.internal.gcp import auth
-    from google.cloud import storage as gcs
 
     from flowers_onnx.batch import storage
     from flowers_onnx.beam.command import run

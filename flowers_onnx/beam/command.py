@@ -93,9 +93,9 @@ def _check(options: Options, runner_options: PipelineOptions) -> None:
     runner = runner_options.view_as(StandardOptions).runner
     if runner == "DataflowRunner":
         _refuse_local_places(options)
-    if isinstance(options.out, Table) or isinstance(options.dead_letter, Table):
-        if not runner_options.view_as(GoogleCloudOptions).temp_location:
-            raise UsageError("BigQuery loads from files: put --temp_location gs://... behind --")
+    tables = [t for t in (options.out, options.dead_letter) if isinstance(t, Table)]
+    if tables and not runner_options.view_as(GoogleCloudOptions).temp_location:
+        raise UsageError("BigQuery loads from files: put --temp_location gs://... behind --")
     if runner in _LOCAL_RUNNERS:
         read_info(find_model(options.model))
     for source in options.sources:
