@@ -51,7 +51,7 @@ def test_a_folder_becomes_rows(flowers: Run, album: Path, tmp_path: Path, kind: 
     result = tmp_path / f"result.{kind}"
     done = flowers("batch", album, "--out", result)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"39 named, 1 failed (truncated 1)" in done.stderr
+    assert b"39 named, 1 failed (corrupt 1)" in done.stderr
     rows = rows_of(result)
     assert Counter(row["source_uri"] for row in rows) == uris(album)
     assert Counter(row["status"] for row in rows) == {"ok": 39, "error": 1}
@@ -79,6 +79,18 @@ def test_the_provenance_record(flowers: Run, album: Path, tmp_path: Path) -> Non
     assert record["arguments"]["sources"] == [str(album)]
     assert len(record["model"]["sha256"]) == 64
     assert record["started_at"] < record["ended_at"]
+
+
+def test_a_log_for_machines(flowers: Run, album: Path) -> None:
+    done = flowers("batch", album, "--out", "r.csv", "--log_format", "json")
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert line["severity"] == "INFO"
+    assert line["counts"]["images"] == 40
+    assert line["errors"] == {"corrupt": 1}
+    failed = flowers("batch", "none", "--out", "r.csv", "--log_format", "json")
+    assert failed.returncode == 2
+    (line,) = map(json.loads, failed.stderr.splitlines())
+    assert (line["severity"], line["message"]) == ("ERROR", "none: no such file or folder")
 
 
 def test_what_is_done_is_not_done_again(flowers: Run, album: Path, tmp_path: Path) -> None:

@@ -159,6 +159,26 @@ def test_a_row_with_a_problem(changes: dict[str, Any], why: str) -> None:
     assert why in str(schema.problem(row() | changes))
 
 
+DOCUMENTED_TYPES = {
+    "string": ("string", "TEXT", "STRING"),
+    "class_id": ("string", "TEXT", "STRING"),
+    "integer": ("int64", "INTEGER", "INT64"),
+    "float": ("double", "REAL", "FLOAT64"),
+    "timestamp": ("timestamp, ms, UTC", "TEXT", "TIMESTAMP"),
+    "top": ("list of struct", "TEXT, JSON", "REPEATED RECORD"),
+    "error": ("struct", "`error_code`, `error_message`", "RECORD"),
+}
+
+
+def test_the_columns_are_documented() -> None:
+    page = (ROOT / "docs" / "result-sinks.md").read_text(encoding="utf-8")
+    documented = page.partition("## Columns")[2].partition("\n\n")[2].partition("\n\n")[0]
+    for field, line in zip(schema.FIELDS, documented.splitlines()[2:], strict=True):
+        types = DOCUMENTED_TYPES[field.name if field.type == "record" else field.type]
+        null = "| yes |" if field.nullable else "| |"
+        assert line == f"| `{field.name}` | {' | '.join(types)} {null}"
+
+
 # Files -----------------------------------------------------------------------------------------
 
 
@@ -439,6 +459,19 @@ def test_parquet_for_its_readers(tmp_path: Path) -> None:
     assert table["class_id"].to_pylist() == ["60", None, "60"]
     assert table["top"][0].as_py()[1] == {"label": "b", "class_id": "x", "confidence": 1e-12}
     file.close()
+
+
+def test_csv_for_its_readers(tmp_path: Path) -> None:
+    import csv
+
+    path = tmp_path / "results.csv"
+    rows = [row(label=text, source_id=text) for text in ["a\rb", "a\nb", 'a "b", c', " a ", "'"]]
+    sink_for(str(path)).publish(rows)
+    with path.open(encoding="utf-8", newline="") as file:
+        for read, written in zip(csv.DictReader(file), rows, strict=True):
+            assert read["label"] == read["source_id"] == written["label"]
+            assert json.loads(read["top"]) == written["top"]
+            assert float(read["confidence"]) == written["confidence"]
 
 
 def test_csv_is_that_of_classify_with_more_columns(tmp_path: Path) -> None:

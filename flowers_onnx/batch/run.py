@@ -32,8 +32,8 @@ _SHOWN = 10
 def run(options: Options) -> int:
     """Classify what isn't done yet and publish the result; returns the exit code."""
     log = Log(options.log_format)
-    batch = _Batch(options, log)
     try:
+        batch = _Batch(options, log)
         with Output(
             sink_for(options.out),
             options.journal,
@@ -41,6 +41,11 @@ def run(options: Options) -> int:
             retry_errors=options.retry_errors,
         ) as output:
             return batch.run(output)
+    except FlowersError as error:
+        if options.log_format != "json":
+            raise
+        log.say(str(error), severity="ERROR")
+        return error.exit_code
     finally:
         log.close()
 
@@ -145,15 +150,12 @@ class _Batch:
         record.write(options.record)
         rate = self._done / max(seconds, 1e-9)
         self._log.say(
-            f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second",
+            f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"
+            + tally.species(_SHOWN),
             counts=counts,
             errors=record.errors,
             labels=record.labels,
         )
-        if tally.labels:
-            shown = [f"{label} {count:,}" for label, count in tally.labels.most_common(_SHOWN)]
-            more = ", ..." if len(tally.labels) > _SHOWN else ""
-            self._log.say(f"{len(tally.labels)} species: {', '.join(shown)}{more}")
 
 
 def _read(item: Item) -> tuple[bytes, Item]:

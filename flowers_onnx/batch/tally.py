@@ -38,3 +38,11 @@ class Tally:
             codes = ", ".join(f"{code} {count:,}" for code, count in self.errors.most_common())
             text += f" ({codes})"
         return text
+
+    def species(self, most: int) -> str:
+        """The ``most`` frequent answers, to be put behind another text."""
+        if not self.labels:
+            return ""
+        shown = [f"{label} {count:,}" for label, count in self.labels.most_common(most)]
+        more = ", ..." if len(self.labels) > most else ""
+        return f"; {len(self.labels)} species: {', '.join(shown)}{more}"
