@@ -160,7 +160,7 @@ def beam(
       --out SINK         FILE.jsonl or FILE.parquet, here or in a bucket, written as
                          FILE-00000-of-00012.parquet and so on, or
                          bigquery://PROJECT.DATASET.TABLE, which is appended to
-      --dead_letter SINK where the rows with an error go a second time (FILE.errors.jsonl,
+      --dead_letter OUT  where the rows with an error go a second time (FILE.errors.jsonl,
                          or the table TABLE_errors)
       --top_k N          candidates an image (5)
       --lang L           names in en, es or la: English, Spanish, Latin (en)
