@@ -372,7 +372,7 @@ def test_gives_up_in_the_end(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Non
         refusals: dict[Fault, str] = {"unauthorized": "permission_denied", "moved": "read_error"}
         for kind, code in refusals.items():
             faults.kinds = (kind,)
-            with pytest.raises(ImageError, match="HTTP 301, another region|HTTP 401") as raised:
+            with pytest.raises(ImageError, match=r"HTTP 301, another region|HTTP 401") as raised:
                 place.store.read(item, MEGABYTE)
             assert raised.value.code == code
 

@@ -214,7 +214,7 @@ def _client(project: str, uri: str) -> bigquery.Client:
     # The client itself looks at this variable too, but asks for credentials all the same.
     credentials = None
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
-        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        credentials = AnonymousCredentials()
     try:
         return bigquery.Client(project, credentials)
     except DefaultCredentialsError:

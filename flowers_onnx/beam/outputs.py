@@ -1,0 +1,60 @@
+"""Where the rows of a pipeline go: files of JSON Lines or Parquet, or a BigQuery table.
+
+Columns and their types are those of ``flowers_onnx.batch.sinks``, so that a result of one may be
+read, and a table of one be added to, by the other.
+"""
+
+from __future__ import annotations
+
+import apache_beam as beam
+
+from flowers_onnx.batch.rows import Row
+from flowers_onnx.batch.schema import convert, id_to_text, to_json, to_time
+from flowers_onnx.beam.options import Files, Table
+
+
+def write(rows: beam.PCollection[Row], target: Files | Table, label: str) -> None:
+    """Write ``rows``; files appear under their names when all are complete."""
+    match target:
+        case Table(name):
+            rows | f"{label}: cells" >> beam.Map(table_row) | label >> _to_table(name)
+        case Files(prefix, suffix) if suffix.lower() == ".parquet":
+            from flowers_onnx.batch.sinks.parquet import SCHEMA
+
+            to_files = beam.io.WriteToParquet(prefix, SCHEMA, file_name_suffix=suffix, codec="zstd")
+            rows | f"{label}: cells" >> beam.Map(parquet_row) | label >> to_files
+        case Files(prefix, suffix):
+            to_files = beam.io.WriteToText(prefix, file_name_suffix=suffix, skip_if_empty=True)
+            rows | f"{label}: lines" >> beam.Map(to_json) | label >> to_files
+
+
+def parquet_row(row: Row) -> Row:
+    """``row`` with the types of the Parquet schema."""
+    return convert(row, {"class_id": id_to_text, "timestamp": to_time})
+
+
+def table_row(row: Row) -> Row:
+    """``row`` with the types of the table's schema, as JSON has them."""
+    return convert(row, {"class_id": id_to_text})
+
+
+def _to_table(name: str) -> beam.PTransform:
+    return beam.io.WriteToBigQuery(
+        name,
+        schema=table_schema(),
+        # Loads are free, and what a failed bundle has written isn't loaded.
+        method=beam.io.WriteToBigQuery.Method.FILE_LOADS,
+        create_disposition=beam.io.BigQueryDisposition.CREATE_IF_NEEDED,
+        write_disposition=beam.io.BigQueryDisposition.WRITE_APPEND,
+        additional_bq_parameters={
+            "timePartitioning": {"type": "DAY", "field": "processed_at"},
+            "clustering": {"fields": ["label"]},
+        },
+    )
+
+
+def table_schema() -> dict[str, object]:
+    """The schema as BigQuery's REST API has it."""
+    from flowers_onnx.batch.sinks.bigquery import SCHEMA
+
+    return {"fields": [field.to_api_repr() for field in SCHEMA]}

@@ -1,0 +1,93 @@
+"""The graph: list the sources, spread the images over the workers, classify, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.shared import Shared
+
+from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.provenance import utc_now
+from flowers_onnx.batch.rows import Row, make_row
+from flowers_onnx.batch.storage import store_for
+from flowers_onnx.beam.options import Options
+from flowers_onnx.beam.outputs import write
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.errors import ImageError
+from flowers_onnx.photos import MAX_BYTES
+from flowers_onnx.sources import Unreadable
+
+#: Where the two counters, named by the rows' status, are found when a run has ended.
+COUNTERS = "flowers"
+
+_FAILED = "failed"
+
+# One image on its way: its URI, and what the listing knows of it. Made of plain values, which
+# Beam encodes shorter and faster than it pickles objects.
+Listed = tuple[str, tuple[str | None, int | None]]
+
+
+def build(pipeline: beam.Pipeline, options: Options, run_id: str) -> None:
+    """Add all steps to ``pipeline``.
+
+    Every image has a row in ``options.out``, whether it could be classified or not, as with
+    ``flowers batch``; the rows with an error are in ``options.dead_letter`` too.
+    """
+    rows = (
+        pipeline
+        | "Sources" >> beam.Create(options.sources)
+        | "List" >> beam.FlatMap(_list)
+        # As good as a reshuffle to spread the images over all workers, and it takes out what
+        # overlapping sources list twice.
+        | "Once each" >> beam.GroupByKey()
+        | "Classify" >> beam.ParDo(_Classify(options, run_id)).with_outputs(_FAILED, main="all")
+    )
+    write(rows.all, options.out, "Rows")
+    write(rows[_FAILED], options.dead_letter, "Dead letter")
+
+
+def _list(source: str) -> Iterator[Listed]:
+    for item in store_for(source).list(source):
+        yield item.uri, (item.version, item.size)
+
+
+class _Classify(beam.DoFn):  # type: ignore[misc]
+    """Images to rows, one at a time: batches gain nothing on a CPU."""
+
+    def __init__(self, options: Options, run_id: str) -> None:
+        self._options, self._run_id = options, run_id
+        self._shared = Shared()
+        self._counts = {status: Metrics.counter(COUNTERS, status) for status in ("ok", "error")}
+
+    def setup(self) -> None:
+        # A worker process has many of these, one a thread; they share the one model.
+        self._classifier: Classifier = self._shared.acquire(self._load)
+
+    def _load(self) -> Classifier:
+        limit = self._options.max_pixels
+        limits = {} if limit is None else {"max_pixels": limit}
+        return Classifier(self._options.model, threads=1, **limits)
+
+    def process(self, element: tuple[str, Any]) -> Iterator[Row | TaggedOutput]:
+        uri, listings = element
+        version, size = next(iter(listings))
+        row = self._row(Item(uri, version, size))
+        self._counts[row["status"]].inc()
+        yield row
+        if row["status"] == "error":
+            yield TaggedOutput(_FAILED, row)
+
+    def _row(self, item: Item) -> Row:
+        content: bytes | Unreadable
+        try:
+            content, item = store_for(item.uri).read(item, MAX_BYTES)
+        except ImageError as error:
+            content = Unreadable(item.uri, error)
+        (result,) = self._classifier.classify_many(
+            [content], top_k=self._options.top_k, lang=self._options.lang
+        )
+        return make_row(item, result, self._run_id, utc_now())
