@@ -110,15 +110,18 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 @needs_systemd
 def test_the_unit_is_as_hardened_as_the_page_says() -> None:
+    analyze = ["systemd-analyze", "security", "--no-pager"]
+    known = subprocess.run([*analyze, "--help"], capture_output=True, text=True, check=False).stdout
+    if "--offline" not in known:
+        pytest.skip("systemd-analyze is older than 250")
+    assert "below 2 of 10" in ENGLISH
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager",
-         DEPLOY / "flowers-batch.service"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*analyze, "--offline=true", "--threshold=20", DEPLOY / "flowers-batch.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    level = re.search(r"exposure level for flowers-batch.service: ([\d.]+)", done.stdout)
-    assert level is not None
-    assert f"{level[1]} of 10" in ENGLISH
 
 
 def without_comments(page: str) -> list[list[str]]:
