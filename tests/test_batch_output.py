@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ class MemorySink:
     def __init__(self, *, appends: bool) -> None:
         self.appends = appends
         self.stored: list[Row] = []
+        self.loads: list[list[Row]] = []
         self.crash = ""
 
     def existing(self) -> Iterator[Row]:
@@ -37,7 +39,11 @@ class MemorySink:
         found = list(rows)
         if self.crash == "before":
             raise CrashError
-        self.stored = [*self.stored, *found] if self.appends else found
+        if not self.appends:
+            self.stored = found
+        elif found not in self.loads:  # a load is known by its content
+            self.loads.append(found)
+            self.stored += found
         if self.crash == "after":
             raise CrashError
 
@@ -75,7 +81,7 @@ def test_each_image_once_whatever_happens(appends: bool, steps: list[tuple[int, 
                         output.publish()
             except CrashError:
                 pass
-            if event == "tear":
+            if event == "tear" and journal.exists():
                 content = journal.read_bytes()
                 journal.write_bytes(content[: max(0, len(content) - lost)])
             assert len({r["source_uri"] for r in sink.stored}) == len(sink.stored)
@@ -114,3 +120,55 @@ def test_a_foreign_journal_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a journal"):
         Output(MemorySink(appends=False), str(path), by_version=True, retry_errors=False)
     assert path.read_text() == "buy milk\n"
+
+
+class MemoryStore:
+    """Objects in memory; ``kill_after`` more changes the process ends."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.kill_after = 10**9
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted(name for name in self.objects if name.startswith(prefix))
+
+    def download(self, uri: str) -> bytes | None:
+        return self.objects.get(uri)
+
+    def upload(self, path: str, uri: str) -> None:
+        self._change()
+        self.objects[uri] = Path(path).read_bytes()
+
+    def delete(self, uri: str) -> None:
+        self._change()
+        self.objects.pop(uri, None)
+
+    def _change(self) -> None:
+        if not self.kill_after:
+            raise CrashError
+        self.kill_after -= 1
+
+
+@pytest.mark.parametrize("kill_after", range(12))
+@pytest.mark.parametrize("appends", [False, True])
+def test_a_journal_in_a_bucket_is_killed_at_each_step(
+    monkeypatch: pytest.MonkeyPatch, appends: bool, kill_after: int
+) -> None:
+    sink, store = MemorySink(appends=appends), MemoryStore()
+    monkeypatch.setattr("flowers_onnx.batch.journal.store_for", lambda _uri: store)
+    monkeypatch.setattr("flowers_onnx.batch.journal._PART_ROWS", 2)
+    items = [Item(f"gs://b/{number}", str(number)) for number in range(5)]
+    store.kill_after = kill_after
+    for run in range(2):
+        with (
+            contextlib.suppress(CrashError),
+            Output(sink, "gs://b/j", by_version=True, retry_errors=False) as output,
+        ):
+            for item in filter(output.claim, items):
+                output.add(row(item, run))
+            output.publish()
+        store.kill_after = 10**9
+        items.append(Item("gs://b/new", "1"))  # what is listed may differ when it goes on
+    assert len(sink.stored) == len({item["source_uri"] for item in sink.stored})
+    assert {item.uri for item in items} == {item["source_uri"] for item in sink.stored}
+    assert not store.objects

@@ -212,7 +212,7 @@ def test_the_documented_dataflow_command_builds_and_stages_a_job(
     from apache_beam.portability.api import beam_runner_api_pb2
 
     from flowers_onnx.beam import command
-    from flowers_onnx.commands import beam
+    from flowers_onnx.commands.beam import beam
 
     monkeypatch.setattr(command, "store_for", lambda uri: OneImage())
     monkeypatch.setattr(command, "_refuse_existing", lambda files: None)

@@ -28,7 +28,7 @@ from flowers_onnx.benchmark.memory import peak_rss
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.samples import FEWEST_RUNS, median_interval, ratio, summary
 from flowers_onnx.benchmark.scenarios import Sample, Subject
-from flowers_onnx.commands import benchmark
+from flowers_onnx.commands.benchmark import benchmark
 from flowers_onnx.errors import FlowersError, ModelError, UsageError
 from flowers_onnx.onnx_file import find_model
 

@@ -232,6 +232,13 @@ def test_a_new_table_takes_a_while_to_appear(fake: BigQueryFake) -> None:
     assert len(uris(fake)) == 3
 
 
+def test_a_table_that_a_killed_run_has_just_made(fake: BigQueryFake) -> None:
+    sink_for(URI).publish([])
+    fake.seconds_to_appear = 0.3 + time.monotonic() - fake.tables[TABLE].created
+    sink_for(URI).publish(rows_of(3))
+    assert len(uris(fake)) == 3
+
+
 def test_a_table_that_was_made_anew_is_filled_anew(
     fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

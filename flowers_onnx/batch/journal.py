@@ -24,6 +24,7 @@ from flowers_onnx.talk import say
 
 _HEADER = {"journal": 1, "schema": RECORD_SCHEMA}
 _COMPLETE = {"complete": True}
+_PUBLISHED = {"published": True}
 
 #: A bucket takes whole objects only: what was done since the last one is lost with the process.
 _PART_SECONDS = 30
@@ -103,14 +104,14 @@ class LocalJournal:
     def _repair(self) -> bool:
         """Cut off what a killed run left of its last line; returns whether all rows are there."""
         with open(self._path, "rb") as file:
-            good, complete = _check(file, self._path)
+            good, last = _check(file, self._path)
         size = os.fstat(self._file.fileno()).st_size
         if good < size:
             say(f"flowers: {self._path}: dropped an unfinished line; its image will be done again")
             self._file.truncate(good)
         if not good:
             self._write(_HEADER)
-        return complete
+        return last == _COMPLETE
 
     def _write(self, record: dict[str, Any]) -> None:
         line = _line(record)
@@ -133,7 +134,11 @@ class BucketJournal:
         self._parts = list(self._store.names(self._prefix))
         self.complete = False
         for part in self._parts:
-            _, self.complete = _check(self._read(part), part)
+            _, last = _check(self._read(part), part)
+            self.complete = last == _COMPLETE
+            if last == _PUBLISHED:  # killed while it removed the parts
+                self._delete()
+                break
 
     def rows(self) -> Iterator[Row]:
         self._upload()
@@ -155,10 +160,16 @@ class BucketJournal:
 
     def remove(self) -> None:
         self._pending.clear()
-        # The last part says that the rows are complete: it goes last.
-        for part in self._parts:
+        if self._parts:
+            # Without this, a kill among the deletions would leave a journal of some of the rows.
+            self._pending.append(_line(_PUBLISHED))
+            self._upload()
+        self._delete()
+
+    def _delete(self) -> None:
+        for part in self._parts:  # the one that says so is the last
             self._store.delete(part)
-        self._parts.clear()
+        self._parts = []
 
     def _upload(self) -> None:
         self._last = time.monotonic()
@@ -180,18 +191,18 @@ class BucketJournal:
         return io.BytesIO(content)
 
 
-def _check(file: BinaryIO, name: str) -> tuple[int, bool]:
-    """How many bytes are whole lines of a journal, and whether they say that it is complete."""
-    good, complete = 0, False
+def _check(file: BinaryIO, name: str) -> tuple[int, dict[str, Any] | None]:
+    """How many bytes are whole lines of a journal, and the last of them."""
+    good, last = 0, None
     for line in file:
         record = _parse(line)
         if not good:
             _check_header(record, line, name)
         if record is None:
             break
-        complete = record == _COMPLETE
+        last = record
         good += len(line)
-    return good, complete
+    return good, last
 
 
 def _check_header(record: dict[str, Any] | None, line: bytes, name: str) -> None:
@@ -209,7 +220,7 @@ def _check_header(record: dict[str, Any] | None, line: bytes, name: str) -> None
 def _rows(file: BinaryIO) -> Iterator[Row]:
     for line in file:
         record = json.loads(line)
-        if record not in (_HEADER, _COMPLETE):
+        if record not in (_HEADER, _COMPLETE, _PUBLISHED):
             yield record
 
 

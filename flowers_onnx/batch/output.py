@@ -46,34 +46,26 @@ class Output:
     def _open(self) -> None:
         self._journal = open_journal(self._place)
         try:
-            self._ledger = Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
-            self._published: set[tuple[str, ...]] = set()
+            self._ledger = self._new_ledger()
             self._has_result = False
-            self._read_published()
+            note = self._ledger.note_published if self._sink.appends else self._ledger.note
+            for row in self._sink.existing():
+                note(row)
+                self._has_result = True
             self.unfinished = 0
-            for row in self.unfinished_rows():
+            for row in self._journal.rows():
                 self._ledger.note(row)
                 self.unfinished += 1
         except BaseException:
             self._journal.close()
             raise
 
-    def _read_published(self) -> None:
-        unfinished = next(self._journal.rows(), None) is not None
-        for row in self._sink.existing():
-            self._has_result = True
-            if not self._sink.appends:
-                self._ledger.note(row)
-                continue
-            self._ledger.note_published(row)
-            if unfinished:  # some of those may be there already
-                self._published.add(_identity(row))
+    def _new_ledger(self) -> Ledger:
+        return Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
 
     def unfinished_rows(self) -> Iterator[Row]:
-        """The rows that are in the journal and not in the sink."""
-        for row in self._journal.rows():
-            if not self._published or _identity(row) not in self._published:
-                yield row
+        """The rows that are in the journal."""
+        return self._journal.rows()
 
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done; the caller will then ``add`` its row."""
@@ -91,14 +83,16 @@ class Output:
         """
         if self.unfinished or not self._has_result:
             self._journal.mark_complete()
-            rows = self.unfinished_rows()
-            if not self._sink.appends:
-                rows = chain(self._sink.existing(), rows)
-            self._sink.publish(self._ledger.last_rows(rows))
+            self._sink.publish(self._new_rows() if self._sink.appends else self._all_rows())
         self._journal.remove()
         self.unfinished = 0
 
+    def _all_rows(self) -> Iterator[Row]:
+        return self._ledger.last_rows(chain(self._sink.existing(), self._journal.rows()))
 
-def _identity(row: Row) -> tuple[str, ...]:
-    fields = ("source_uri", "source_version", "source_id", "run_id")
-    return tuple(row[field] or "" for field in fields)
+    def _new_rows(self) -> Iterator[Row]:
+        """What the journal alone decides, so that it is the same after a kill."""
+        ledger = self._new_ledger()
+        for row in self._journal.rows():
+            ledger.note(row)
+        return ledger.last_rows(self._journal.rows())

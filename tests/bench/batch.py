@@ -3,9 +3,9 @@
     python tests/bench/batch.py FOLDER [--photos 20000]
 
 The photos of FOLDER are repeated under other names until there are ``--photos``. They go from a
-folder to Parquet, from the fake bucket to Parquet in a bucket and to a fake BigQuery table, and once
-more from the folder; the fakes share the CPUs. Rows are counted, the peak memory is that
-of the program alone.
+folder to Parquet, from the fake bucket to Parquet in a bucket and to a fake BigQuery table, and
+once more from the folder; the fakes share the CPUs. Rows are counted, the peak memory is that of
+the program alone.
 """
 
 from __future__ import annotations

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import os
 import random
+import re
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -20,6 +24,7 @@ Fault = Literal[
     "unavailable",  # 503
     "too_many",  # 429
     "unauthorized",  # 401, as for a token that has expired
+    "moved",  # 301, as from S3 for a bucket of another region
     "refused",  # the connection ends before the answer
     "cut",  # the connection ends in the middle of the body
     "altered",  # one byte of the body is another
@@ -33,8 +38,8 @@ class Faults:
 
     A ``rate`` of requests gets one of ``kinds``. Whether the n-th request for a URL does
     depends on the ``seed`` only, not on the order in which threads run. Objects whose
-    names are in ``vanishing`` are deleted when they are read first. Tokens are checked if
-    ``token`` is set, and the next is given out for POST /token.
+    names are in ``vanishing`` are deleted when they are read first. If ``token`` is set, only
+    the token of this number is accepted and given out: the next number ends the last one.
     """
 
     rate: float = 0
@@ -49,6 +54,7 @@ class Faults:
 
     def next(self, method: str, path: str) -> Fault | None:
         """The fault of this request, if any."""
+        path = re.sub(r"[?&]X-Amz-[^&]*", "", path)  # a signature changes with the time
         with self._lock:
             self._asked[path] += 1
             dice = random.Random(f"{self.seed} {method} {path} {self._asked[path]}")
@@ -100,29 +106,38 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.close()
         super().finish()
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def _handle(self) -> None:
         server = cast("_Proxy", self.server)
         faults = server.faults
+        self.path = re.sub(r"^http://[^/]+", "", self.path)  # asked as a proxy by its clients
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/token":
-            return self._give_token(faults)
+            self._give_token(faults)
+            return
         if faults.token and self.headers.get("Authorization") != f"Bearer token-{faults.token}":
-            return self._answer(401, b"{}")
+            self._answer(401, b"{}")
+            return
         if self.command == "GET" and faults.vanishes(self.path):
             server.target.request("DELETE", urlsplit(self.path).path)
         match faults.next(self.command, self.path):
             case "unavailable":
-                return self._answer(503, b"busy")
+                self._answer(503, b"busy")
             case "too_many":
-                return self._answer(429, b"slow down")
+                self._answer(429, b"slow down")
             case "unauthorized":
-                return self._answer(401, b"{}")
+                self._answer(401, b"{}")
+            case "moved":
+                self._answer(301, b"<Error><Message>another region</Message></Error>")
             case "refused":
                 self.close_connection = True
-                return None
             case fault:
                 status, headers, content = self._forward(self.command, self.path, body)
                 self._answer(status, content, headers, fault)
@@ -132,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, method: str, path: str, body: bytes | None
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        skipped = {"content-length", "transfer-encoding", "connection"}
+        skipped = {"host", "content-length", "transfer-encoding", "connection"}
         headers = {k: v for k, v in self.headers.items() if k.lower() not in skipped}
         self.upstream.request(method, path, body or None, headers)
         response = self.upstream.getresponse()
@@ -175,11 +190,28 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, token % faults.token, [("Content-Type", "application/json")])
 
 
+def _with_token(address: str, folder: str) -> dict[str, str]:
+    """The variables of a client that gets its tokens from the proxy."""
+    path = os.path.join(folder, "credentials.json")
+    account = {
+        "type": "external_account_authorized_user",  # the type whose file names the token server
+        "audience": "//iam.googleapis.com/locations/global/workforcePools/pool/providers/provider",
+        "refresh_token": "refresh",
+        "client_id": "id",
+        "client_secret": "secret",
+        "token_url": f"{address}/token",
+    }
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(account, file)
+    return {"API_ENDPOINT_OVERRIDE": address, "GOOGLE_APPLICATION_CREDENTIALS": path}
+
+
 @contextlib.contextmanager
 def unreliable(fake: Fake, faults: Faults) -> Iterator[Fake]:
     """``fake`` behind a proxy with ``faults``, which may be changed while it runs.
 
     Only clients that are sent there by ``env`` suffer: ``url`` and ``put`` lead to the server.
+    With ``Faults.token``, ``env`` has credentials for GCS.
     """
     proxy = _Proxy(fake, faults)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
@@ -188,7 +220,8 @@ def unreliable(fake: Fake, faults: Faults) -> Iterator[Fake]:
         host, port = proxy.server_address[:2]
         address = f"http://{host!s}:{port}"
         env = {key: address if value == fake.url else value for key, value in fake.env.items()}
-        yield replace(fake, env=env)
+        with tempfile.TemporaryDirectory() as folder:
+            yield replace(fake, env=_with_token(address, folder) if faults.token else env)
     finally:
         proxy.shutdown()
         thread.join()

@@ -83,7 +83,7 @@ def _is_unseen(error: BaseException) -> bool:
     return isinstance(error, exceptions.NotFound) or _is_passing(error)
 
 
-_SUBMIT = Retry(predicate=_is_passing, initial=1, maximum=30, timeout=600)
+_AGAIN = Retry(predicate=_is_passing, initial=1, maximum=30, timeout=600)
 #: For what was made a moment ago.
 _APPEAR = Retry(predicate=_is_unseen, initial=0.5, maximum=5, timeout=60)
 
@@ -142,7 +142,7 @@ class BigQueryTable:
         table.description = "Flowers named by flowers batch (flowers-onnx), a row an image"
         table.time_partitioning = bigquery.TimePartitioning(field="processed_at")
         table.clustering_fields = ["label"]
-        self._client.create_table(table, exists_ok=True)
+        _APPEAR(self._client.create_table)(table, exists_ok=True)
         return self._client.get_table(table.reference, retry=_APPEAR)
 
     def _load(self, part: BinaryIO, digest: str, table: bigquery.Table) -> None:
@@ -153,7 +153,7 @@ class BigQueryTable:
             job = self._job(job_id, table)
             is_new = job is None
             if job is None:
-                job = _SUBMIT(self._submit)(part, job_id, table)
+                job = _AGAIN(self._submit)(part, job_id, table)
             failure = _outcome(job)
             if failure is None:
                 return
@@ -188,7 +188,7 @@ class BigQueryTable:
                 raise
             return job
 
-    def _job(self, job_id: str, table: bigquery.Table, retry: Retry = _SUBMIT) -> LoadJob | None:
+    def _job(self, job_id: str, table: bigquery.Table, retry: Retry = _AGAIN) -> LoadJob | None:
         try:
             job = self._client.get_job(job_id, location=table.location, retry=retry)
         except exceptions.NotFound:
@@ -214,7 +214,7 @@ def _client(project: str, uri: str) -> bigquery.Client:
     # The client itself looks at this variable too, but asks for credentials all the same.
     credentials = None
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
-        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        credentials = AnonymousCredentials()
     try:
         return bigquery.Client(project, credentials)
     except DefaultCredentialsError:
@@ -234,11 +234,10 @@ def _message(error: BaseException) -> str:
 
 def _outcome(job: LoadJob) -> dict[str, str] | None:
     """Wait for a job; what made it fail, or None."""
-    try:
-        job.result()
-    except exceptions.GoogleAPICallError:
-        if not job.error_result:
-            raise
+    pause = 0.5
+    while not job.done(retry=_AGAIN):
+        time.sleep(pause)
+        pause = min(pause * 1.5, 10)
     failure: dict[str, str] | None = job.error_result
     return failure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.failures import reported
@@ -31,7 +31,7 @@ class BucketStore(ABC):
         first = list(itertools.islice(items, 1))  # a wrong bucket is told before any work begins
         return itertools.chain(first, items)
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str) -> Sequence[str]:
         with reported(OutputError, f"can't list {prefix}"):
             return [item.uri for item in self._objects(*split(prefix))]
 

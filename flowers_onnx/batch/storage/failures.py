@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from flowers_onnx.errors import FlowersError, ImageError, from_os_error
+
+Answer = TypeVar("Answer")
 
 
 def refuse_larger(size: int | None, max_bytes: int) -> None:
@@ -13,6 +16,16 @@ def refuse_larger(size: int | None, max_bytes: int) -> None:
     if size is not None and size > max_bytes:
         limit = f"{max_bytes >> 20} MiB" if max_bytes >> 20 else f"{max_bytes} bytes"
         raise ImageError("too_large", f"more than {limit}")
+
+
+def unless_missing(work: Callable[[], Answer]) -> Answer | None:
+    """What ``work`` returns, or None if it finds nothing."""
+    try:
+        return work()
+    except ImageError as error:
+        if error.code == "not_found":
+            return None
+        raise
 
 
 @contextlib.contextmanager
@@ -26,6 +39,6 @@ def reported(kind: type[FlowersError], what: str) -> Iterator[None]:
         raise kind(f"{what}: {error}") from error
 
 
-def first_line(error: object) -> str:
-    """The first line of what an error says, not too long."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def one_line(error: object) -> str:
+    """What an error says, on one line and not too long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.buckets import BucketStore
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported
-from flowers_onnx.batch.storage.names import split
-from flowers_onnx.errors import ImageError, OutputError, UsageError
+from flowers_onnx.batch.storage.failures import one_line, refuse_larger, reported, unless_missing
+from flowers_onnx.batch.storage.names import split_object
+from flowers_onnx.errors import ImageError, ImageErrorCode, OutputError, UsageError
 from flowers_onnx.extras import missing
 
 try:
@@ -37,27 +37,24 @@ PART = 16 << 20
 class GcsStore(BucketStore):
     """A ``Store`` of Google Cloud Storage; ``Item.version`` is the generation.
 
-    The endpoint and the credentials (of google-auth) are, unless given, those of the
-    variables that Google's clients read: ``STORAGE_EMULATOR_HOST`` (which asks for no
-    credentials), ``API_ENDPOINT_OVERRIDE``, ``GOOGLE_APPLICATION_CREDENTIALS``; else the
-    service's own and the application's default ones. Raises ``UsageError`` if there are no
-    credentials or they don't work.
+    The variables of Google's own client are read: ``STORAGE_EMULATOR_HOST``, which asks for
+    no credentials, ``API_ENDPOINT_OVERRIDE``, and those of the application's default
+    credentials. Raises ``UsageError`` if there are none or they don't work.
     """
 
-    def __init__(self, endpoint: str | None = None, credentials: Any = None) -> None:
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-        default = os.environ.get("API_ENDPOINT_OVERRIDE", "https://storage.googleapis.com")
-        self._endpoint = (endpoint or _with_scheme(emulator) or default).rstrip("/")
-        self._http: Any = connections()
-        if emulator and credentials is None:
+    def __init__(self) -> None:
+        if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
+            self._endpoint = emulator if "://" in emulator else f"http://{emulator}"
+            self._http: Any = connections(self._endpoint)
             return
+        default = "https://storage.googleapis.com"
+        self._endpoint = os.environ.get("API_ENDPOINT_OVERRIDE", default)
+        self._http = connections(self._endpoint)
         try:
-            if credentials is None:
-                credentials, _ = google.auth.default(scopes=[SCOPE])
-            if not credentials.valid:
-                credentials.refresh(Request(self._http))
+            credentials, _ = google.auth.default(scopes=[SCOPE])
+            credentials.refresh(Request(self._http))  # once, before many threads would
         except GoogleAuthError as error:
-            raise UsageError(f"no access to gs://: {first_line(error)}") from error
+            raise UsageError(f"no access to gs://: {one_line(error)}") from error
         self._http = AuthorizedHttp(credentials, self._http)
 
     def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
@@ -70,7 +67,8 @@ class GcsStore(BucketStore):
 
     def download(self, uri: str) -> bytes | None:
         with reported(OutputError, f"can't read {uri}"):
-            return self._unless_missing("GET", self._url(uri, alt="media"))
+            found = unless_missing(lambda: self._send("GET", self._url(uri, alt="media")))
+            return found and found[1]
 
     def fetch(self, uri: str, path: str) -> bool:
         with reported(OutputError, f"can't read {uri}"):
@@ -88,10 +86,10 @@ class GcsStore(BucketStore):
             return True
 
     def upload(self, path: str, uri: str) -> None:
-        bucket, name = split(uri)
-        query = urlencode({"uploadType": "media", "name": name})
-        url = f"{self._endpoint}/upload/storage/v1/b/{_quote(bucket)}/o?{query}"
         with reported(OutputError, f"can't write {uri}"), open(path, "rb") as file:
+            bucket, name = split_object(uri)
+            query = urlencode({"uploadType": "media", "name": name})
+            url = f"{self._endpoint}/upload/storage/v1/b/{_quote(bucket)}/o?{query}"
             headers = {
                 "Content-Type": "application/octet-stream",
                 "Content-Length": str(os.fstat(file.fileno()).st_size),
@@ -100,11 +98,12 @@ class GcsStore(BucketStore):
 
     def delete(self, uri: str) -> None:
         with reported(OutputError, f"can't remove {uri}"):
-            self._unless_missing("DELETE", self._url(uri))
+            unless_missing(lambda: self._send("DELETE", self._url(uri)))
 
     def _find(self, uri: str) -> Item | None:
-        data = self._unless_missing("GET", self._url(uri, fields="name,generation,size"))
-        return None if data is None else _item(split(uri)[0], json.loads(data))
+        url = self._url(uri, fields="name,generation,size")
+        found = unless_missing(lambda: self._send("GET", url))
+        return found and _item(split_object(uri)[0], json.loads(found[1]))
 
     def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
         query = {"prefix": prefix, "fields": "items(name,generation,size),nextPageToken"}
@@ -118,17 +117,9 @@ class GcsStore(BucketStore):
             query["pageToken"] = page["nextPageToken"]
 
     def _url(self, uri: str, **query: str) -> str:
-        bucket, name = split(uri)
+        bucket, name = split_object(uri)
         url = f"{self._endpoint}/storage/v1/b/{_quote(bucket)}/o/{_quote(name)}"
         return f"{url}?{urlencode(query)}" if query else url
-
-    def _unless_missing(self, method: str, url: str) -> bytes | None:
-        try:
-            return self._send(method, url)[1]
-        except ImageError as error:
-            if error.code == "not_found":
-                return None
-            raise
 
     def _send(
         self, method: str, url: str, **options: Any
@@ -136,8 +127,8 @@ class GcsStore(BucketStore):
         try:
             return send(self._http, method, url, **options)
         except GoogleAuthError as error:
-            code = "read_error" if error.retryable else "permission_denied"
-            raise ImageError(code, f"no access to gs://: {first_line(error)}") from error
+            code: ImageErrorCode = "read_error" if error.retryable else "permission_denied"
+            raise ImageError(code, f"no access to gs://: {one_line(error)}") from error
 
 
 class _Content:
@@ -156,8 +147,4 @@ def _item(bucket: str, found: Mapping[str, str]) -> Item:
 
 
 def _quote(name: str) -> str:
-    return quote(name, safe="", errors="surrogatepass")
-
-
-def _with_scheme(host: str | None) -> str | None:
-    return f"http://{host}" if host and "://" not in host else host
+    return quote(name, safe="")

@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger
+from flowers_onnx.batch.storage.failures import one_line, refuse_larger
 from flowers_onnx.errors import ImageError
 
 #: Pauses of 0, 1, 2, 4, 8 and 16 seconds and some jitter: half a minute in all.
@@ -23,7 +25,7 @@ RETRIES = urllib3.Retry(
     backoff_factor=0.5,
     backoff_jitter=0.5,
     backoff_max=30,
-    retry_after_max=60,
+    respect_retry_after_header=False,  # it may say hours
 )
 #: Seconds for a connection, and for the next bytes of an answer.
 TIMEOUT = urllib3.Timeout(connect=10, read=30)
@@ -31,8 +33,12 @@ TIMEOUT = urllib3.Timeout(connect=10, read=30)
 CONNECTIONS = 64
 
 
-def connections() -> urllib3.PoolManager:
-    """Connections that threads may share."""
+def connections(endpoint: str) -> urllib3.PoolManager:
+    """Connections that threads may share, by way of the proxy that the environment names."""
+    parts = urlsplit(endpoint)
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.hostname or ""):
+        return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=TIMEOUT)
     return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=TIMEOUT)
 
 
@@ -69,17 +75,17 @@ def send(
                 retries = (response.retries or retries).increment(method, url, error=error)
                 retries.sleep()
     except MaxRetryError as error:
-        raise ImageError("read_error", first_line(error.reason)) from error
+        raise ImageError("read_error", one_line(error.reason)) from error
     except HTTPError as error:
-        raise ImageError("read_error", first_line(error)) from error
-    if response.status >= 400:
+        raise ImageError("read_error", one_line(error)) from error
+    if response.status >= 300:
         raise refusal(response.status, _reason(data))
     return response, data
 
 
 def _body(response: urllib3.BaseHTTPResponse, limit: int | None) -> bytes:
     try:
-        if limit is None or response.status >= 400:
+        if limit is None or response.status >= 300:
             data = response.read(decode_content=False)
         else:
             refuse_larger(response.length_remaining, limit)
@@ -107,10 +113,10 @@ def _check_sum(headers: Mapping[str, str], data: bytes) -> None:
 
 
 def refusal(status: int, reason: str) -> ImageError:
-    """The error for an answer of 400 or more."""
+    """The error for an answer of 300 or more."""
     if status == 404:
         return ImageError("not_found", "no such bucket or object")
-    reason = f"HTTP {status}, {first_line(reason)}"
+    reason = f"HTTP {status}, {one_line(reason)}"
     if status in {401, 403}:
         return ImageError("permission_denied", f"permission denied: {reason}")
     return ImageError("read_error", reason)

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from flowers_onnx.batch.item import Item
@@ -21,7 +21,8 @@ class LocalStore:
     """A ``Store`` of files; ``Item.version`` is ``<size>-<mtime in ns>``."""
 
     def list(self, uri: str) -> Iterator[Item]:
-        path = path_of(uri)
+        with reported(UsageError, f"can't list {uri}"):
+            path = path_of(uri)
         if literal_prefix(path) == path and not os.path.lexists(path):
             raise UsageError(f"{uri}: no such file or folder")
         return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path)
@@ -72,8 +73,9 @@ class LocalStore:
                     os.fsync(copy.fileno())  # or a crash could leave the new name without content
                 os.replace(temporary, target)
 
-    def names(self, prefix: str) -> list[str]:
-        start = path_of(prefix)
+    def names(self, prefix: str) -> Sequence[str]:
+        with reported(OutputError, f"can't list {prefix}"):
+            start = path_of(prefix)
         # abspath would take a slash off the end, which means: only what is in the folder.
         start = os.path.abspath(start) + ("/" if start.endswith("/") else "")
         found = []

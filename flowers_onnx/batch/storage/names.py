@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from flowers_onnx.errors import UsageError
+from flowers_onnx.errors import ImageError, UsageError
 from flowers_onnx.formats import IMAGE_SUFFIXES
 
 
@@ -16,20 +16,41 @@ def file_uri(path: str) -> str:
 
 
 def path_of(uri: str) -> str:
-    """The path that a ``file://`` URI means; any other text is a path already."""
-    if not uri[:7].lower() == "file://":
+    """The path that a ``file://`` URI means; any other text is a path already.
+
+    Raises ``ImageError`` for a file on another machine.
+    """
+    if uri[:7].lower() != "file://":
         return uri
     host, slash, path = uri[7:].partition("/")
     if host not in {"", "localhost"}:
-        raise UsageError(f"{uri}: a file on another machine; file:///PATH has three slashes")
+        raise ImageError("not_found", "a file on another machine; file:///PATH has three slashes")
     return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and name of ``scheme://bucket/name``; the name may be empty."""
+    """Bucket and name of ``scheme://bucket/name``; the name may be empty.
+
+    Raises ``UsageError`` for no bucket, and for names that aren't UTF-8, as no object's is.
+    """
     bucket, _, name = uri.partition("://")[2].partition("/")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{uri!a}: not UTF-8") from error
     if not bucket:
         raise UsageError(f"{uri}: no bucket")
+    return bucket, name
+
+
+def split_object(uri: str) -> tuple[str, str]:
+    """``split`` for what must be an object. Raises ``ImageError``."""
+    try:
+        bucket, name = split(uri)
+    except UsageError as error:
+        raise ImageError("not_found", str(error)) from error
+    if not name:
+        raise ImageError("not_a_file", "a bucket, not an object")
     return bucket, name
 
 

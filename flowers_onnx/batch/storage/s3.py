@@ -12,15 +12,14 @@ from typing import Any
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.buckets import BucketStore
-from flowers_onnx.batch.storage.failures import first_line, refuse_larger, reported
-from flowers_onnx.batch.storage.names import split
+from flowers_onnx.batch.storage.failures import one_line, refuse_larger, reported, unless_missing
+from flowers_onnx.batch.storage.names import split_object
 from flowers_onnx.errors import ImageError, OutputError, UsageError
 from flowers_onnx.extras import missing
 
 try:
     import boto3
     import boto3.exceptions
-    import boto3.s3.transfer
     import botocore.config
     import botocore.exceptions
 
@@ -46,13 +45,13 @@ class S3Store(BucketStore):
     """
 
     def __init__(self) -> None:
-        self._http = connections()
         try:
             session = boto3.Session()
             self._client: Any = session.client("s3", config=CONFIG)
+            self._http = connections(self._client.meta.endpoint_url)
             found = session.get_credentials()
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise UsageError(f"no access to s3://: {first_line(error)}") from error
+            raise UsageError(f"no access to s3://: {one_line(error)}") from error
         if found is None:
             raise UsageError("no access to s3://: no credentials; see `aws configure`")
 
@@ -66,42 +65,37 @@ class S3Store(BucketStore):
 
     def download(self, uri: str) -> bytes | None:
         with reported(OutputError, f"can't read {uri}"):
-            try:
-                return send(self._http, "GET", self._signed(uri))[1]
-            except ImageError as error:
-                if error.code == "not_found":
-                    return None
-                raise
+            found = unless_missing(lambda: send(self._http, "GET", self._signed(uri)))
+            return found and found[1]
 
     def fetch(self, uri: str, path: str) -> bool:
-        bucket, name = split(uri)
-        with reported(OutputError, f"can't read {uri}"):
-            if self._find(uri) is None:
-                return False
+        def download() -> bool:
+            bucket, name = split_object(uri)
             with _translated():
                 self._client.download_file(bucket, name, path)
             return True
 
+        with reported(OutputError, f"can't read {uri}"):
+            return unless_missing(download) or False
+
     def upload(self, path: str, uri: str) -> None:
-        bucket, name = split(uri)
         with reported(OutputError, f"can't write {uri}"), _translated():
+            bucket, name = split_object(uri)
             self._client.upload_file(path, bucket, name)
 
     def delete(self, uri: str) -> None:
-        bucket, name = split(uri)
         with reported(OutputError, f"can't remove {uri}"), _translated():
+            bucket, name = split_object(uri)
             self._client.delete_object(Bucket=bucket, Key=name)
 
     def _find(self, uri: str) -> Item | None:
-        bucket, name = split(uri)
-        try:
+        def describe() -> Item:
+            bucket, name = split_object(uri)
             with _translated():
                 found = self._client.head_object(Bucket=bucket, Key=name)
-        except ImageError as error:
-            if error.code == "not_found":
-                return None
-            raise
-        return Item(uri, _version(found["ETag"]), found["ContentLength"])
+            return Item(uri, _version(found["ETag"]), found["ContentLength"])
+
+        return unless_missing(describe)
 
     def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
         pages = self._client.get_paginator("list_objects_v2")
@@ -112,7 +106,7 @@ class S3Store(BucketStore):
                     yield Item(uri, _version(found["ETag"]), found["Size"])
 
     def _signed(self, uri: str) -> str:
-        bucket, name = split(uri)
+        bucket, name = split_object(uri)
         with _translated():
             place = {"Bucket": bucket, "Key": name}
             url: str = self._client.generate_presigned_url("get_object", place)
@@ -132,4 +126,4 @@ def _translated() -> Iterator[None]:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         raise refusal(status, error.response["Error"].get("Message", "")) from error
     except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
-        raise ImageError("read_error", first_line(error)) from error
+        raise ImageError("read_error", one_line(error)) from error
