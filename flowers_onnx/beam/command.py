@@ -32,7 +32,8 @@ from flowers_onnx.talk import say
 #: downloads a program first.
 DEFAULT_RUNNER = "FnApiRunner"
 
-_LOCAL_RUNNERS = {"FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "PrismRunner"}
+#: As Beam compares them: in lower case, "runner" left out.
+_LOCAL_RUNNERS = {"fnapi", "direct", "bundlebaseddirect", "switchingdirect", "prism"}
 
 
 def run(options: Options) -> int:
@@ -90,8 +91,8 @@ def pipeline_options(words: Sequence[str]) -> PipelineOptions:
 
 def _check(options: Options, runner_options: PipelineOptions) -> None:
     """Find out now what would otherwise fail minutes later, on some worker."""
-    runner = runner_options.view_as(StandardOptions).runner
-    if runner == "DataflowRunner":
+    runner = runner_options.view_as(StandardOptions).runner.lower().removesuffix("runner")
+    if runner == "dataflow":
         _refuse_local_places(options)
     tables = [t for t in (options.out, options.dead_letter) if isinstance(t, Table)]
     if tables and not runner_options.view_as(GoogleCloudOptions).temp_location:
