@@ -10,6 +10,7 @@ from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.journal import open_journal
 from flowers_onnx.batch.ledger import Ledger
 from flowers_onnx.batch.rows import Row
+from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.sinks import Sink
 
 
@@ -22,9 +23,15 @@ class Output:
     """
 
     def __init__(
-        self, sink: Sink, journal_place: str, *, by_version: bool, retry_errors: bool
+        self,
+        sink: Sink,
+        journal_place: str,
+        *,
+        by_version: bool,
+        retry_errors: bool,
+        shard: Shard = Shard(),  # noqa: B008  frozen
     ) -> None:
-        self._sink, self._place = sink, journal_place
+        self._sink, self._place, self._shard = sink, journal_place, shard
         self._by_version, self._retry_errors = by_version, retry_errors
         self._open()
         if self._journal.complete:
@@ -50,8 +57,9 @@ class Output:
             self._has_result = False
             note = self._ledger.note_published if self._sink.appends else self._ledger.note
             for row in self._sink.existing():
-                note(row)
                 self._has_result = True
+                if self._shard.has(row["source_uri"]):  # a table has the rows of all shards
+                    note(row)
             self.unfinished = 0
             for row in self._journal.rows():
                 self._ledger.note(row)

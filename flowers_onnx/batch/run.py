@@ -39,6 +39,7 @@ def run(options: Options) -> int:
             options.journal,
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
+            shard=options.shard,
         ) as output:
             return batch.run(output)
     except FlowersError as error:
@@ -147,7 +148,8 @@ class _Batch:
             machine=provenance.machine(),
             user=provenance.user(),
         )
-        record.write(options.record)
+        if self._done or earlier or not self._skipped:  # else the last one still holds
+            record.write(options.record)
         rate = self._done / max(seconds, 1e-9)
         self._log.say(
             f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"

@@ -26,7 +26,7 @@ def batch(
     Usage:
       flowers batch SOURCE... --out RESULT [--FLAG VALUE ...]
 
-    SOURCE is a folder, a file, a pattern, gs://bucket/prefix or s3://bucket/prefix. RESULT
+    SOURCE is a folder, a file, a pattern, gs://bucket/folder or s3://bucket/folder. RESULT
     is a file that ends in .jsonl, .csv, .parquet or .sqlite, here or in a bucket, or
     bigquery://project.dataset.table. It appears, or grows, when all images are done; until
     then the rows are in a journal, and the same command goes on after a crash. What is in
