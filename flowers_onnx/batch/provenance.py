@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 import socket
 import tempfile
 from dataclasses import asdict, dataclass
@@ -52,6 +53,11 @@ class Provenance:
 def utc_now() -> str:
     """The time in ISO 8601 to the millisecond, ending in Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_run_id() -> str:
+    """The time, for people, and chance, so that no two runs have the same."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def model_facts(info: ModelInfo) -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from flowers_onnx.batch import provenance
 from flowers_onnx.batch.fetch import Fetched, fetch
@@ -60,7 +58,7 @@ class _Batch:
             options.model, threads=options.threads, max_pixels=options.max_pixels
         )
         self._started, self._started_at = time.monotonic(), provenance.utc_now()
-        self._run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self._run_id = provenance.new_run_id()
         self._tally = Tally()
         self._done = self._skipped = 0
 

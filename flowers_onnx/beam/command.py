@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import secrets
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -20,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from flowers_onnx.batch.provenance import new_run_id
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.beam.options import Files, Options, Table
 from flowers_onnx.beam.pipeline import COUNTERS, build
@@ -45,7 +44,7 @@ def run(options: Options) -> int:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="beam: %(message)s")
     runner_options = pipeline_options(options.runner_options)
     _check(options, runner_options)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    run_id = new_run_id()
     try:
         pipeline = beam.Pipeline(options=runner_options)
     except ValueError as error:
