@@ -47,6 +47,9 @@ class MemorySink:
         if self.crash == "after":
             raise CrashError
 
+    def close(self) -> None:
+        pass
+
 
 def row(item: Item, run: int) -> dict[str, Any]:
     failure = Failure("corrupt", "é\n", None, None, "m")

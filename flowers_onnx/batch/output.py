@@ -45,6 +45,7 @@ class Output:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._sink.close()
         if self.unfinished:
             self._journal.close()
         else:
@@ -65,6 +66,7 @@ class Output:
                 self._ledger.note(row)
                 self.unfinished += 1
         except BaseException:
+            self._sink.close()
             self._journal.close()
             raise
 

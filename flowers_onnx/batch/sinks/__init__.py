@@ -35,6 +35,9 @@ class Sink(Protocol):
         same ones in the same order once more: what has arrived already is not added again.
         """
 
+    def close(self) -> None:
+        """Remove what was kept on the way, such as a local copy; publish does that, too."""
+
 
 def sink_for(uri: str) -> Sink:
     """The sink of a path, ``file://``, ``gs://``, ``s3://`` or ``bigquery://`` URI.

@@ -116,6 +116,9 @@ class BigQueryTable:
             for part, digest in _parts(rows, f"{table.full_table_id} {table.created}"):
                 self._load(part, digest, table)
 
+    def close(self) -> None:
+        pass
+
     def _find(self) -> bigquery.Table | None:
         name = f"{self._project}.{self._dataset}.{self._table}"
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
@@ -47,6 +49,9 @@ class LocalFile:
         except OSError as error:
             raise OutputError(f"can't write to {self._path}: {_reason(error)}") from error
 
+    def close(self) -> None:
+        pass
+
 
 class ObjectFile:
     """A result in a bucket: written here, then uploaded whole."""
@@ -56,12 +61,11 @@ class ObjectFile:
     def __init__(self, uri: str, format: Format) -> None:
         self._uri, self._format = uri, format
         self._store = store_for(uri)
+        self._earlier: str | None = None
 
     def existing(self) -> Generator[Row, None, None]:
-        with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
-            path = os.path.join(folder, "earlier")
-            self._store.fetch(self._uri, path)
-            yield from _rows(self._format, path, self._uri)
+        # A generator of its own, so that the copy is there as long as somebody reads it.
+        yield from _rows(self._format, self._fetched(), self._uri)
 
     def publish(self, rows: Iterable[Row]) -> None:
         with contextlib.closing(self.existing()) as earlier:
@@ -73,6 +77,21 @@ class ObjectFile:
                 self._store.upload(path, self._uri)
         except OSError as error:
             raise OutputError(f"can't write to {self._uri}: {_reason(error)}") from error
+        self.close()
+
+    def close(self) -> None:
+        if self._earlier is not None:
+            shutil.rmtree(os.path.dirname(self._earlier), ignore_errors=True)
+            self._earlier = None
+
+    def _fetched(self) -> str:
+        """A copy of the earlier result; it is read more than once, and fetched once."""
+        if self._earlier is None:
+            folder = tempfile.mkdtemp(prefix="flowers-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # without a close()
+            self._earlier = os.path.join(folder, "result")
+            self._store.fetch(self._uri, self._earlier)
+        return self._earlier
 
 
 def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
