@@ -6,7 +6,7 @@ The record is the one shape in which results leave this program, whatever the do
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 #: Version of the record: a minor step adds fields, a major step changes or removes some.
@@ -24,6 +24,10 @@ class Candidate:
     label: str
     class_id: int | str
     confidence: float
+
+    def to_record(self) -> dict[str, Any]:
+        """The candidate in a result record."""
+        return {"label": self.label, "class_id": self.class_id, "confidence": self.confidence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Prediction:
             "class_id": self.class_id,
             "scientific_name": self.scientific_name,
             "confidence": self.confidence,
-            "top": [asdict(candidate) for candidate in self.top],
+            "top": [candidate.to_record() for candidate in self.top],
             "sha256": self.sha256,
             "width": self.width,
             "height": self.height,

@@ -46,7 +46,8 @@ def batch(
       --lang L           names in en, es or la: English, Spanish, Latin (en)
       --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
                          model that ships)
-      --threads N        photos in work at a time (the CPUs that this process is allowed)
+      --threads N        photos in work at a time (one more than the CPUs that this process is
+                         allowed)
       --max_pixels N     most pixels decoded for one image (24000000)
     """
     from flowers_onnx.batch.options import parse
