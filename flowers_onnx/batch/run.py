@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from flowers_onnx.batch import provenance
-from flowers_onnx.batch.fetch import Fetched, fetch
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
-from flowers_onnx.batch.rows import make_row
+from flowers_onnx.batch.parallel import in_parallel
+from flowers_onnx.batch.rows import Row, make_row
 from flowers_onnx.batch.sinks import sink_for
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.batch.tally import Tally
@@ -59,6 +59,7 @@ class _Batch:
         # with those that fetch, another computes. It is worth 5 % of the images a second.
         threads = options.threads or min(allowed_cpus() + 1, MAX_THREADS)
         self._classifier = Classifier(options.model, threads=threads, max_pixels=options.max_pixels)
+        self._computing = threading.Semaphore(threads)
         self._started, self._started_at = time.monotonic(), provenance.utc_now()
         self._run_id = provenance.new_run_id()
         self._tally = Tally()
@@ -87,29 +88,30 @@ class _Batch:
         return 1 if self._tally.failed else 0
 
     def _classify(self, output: Output) -> None:
-        waiting: deque[Fetched] = deque()
         limit = self._options.max_errors
-        results = self._classifier.classify_many(
-            self._sources(output, waiting), top_k=self._options.top_k, lang=self._options.lang
-        )
+        at_a_time = max(self._options.fetch, self._classifier.threads)
         failed = 0
-        for result in results:
-            row = make_row(waiting.popleft().item, result, self._run_id, provenance.utc_now())
+        for row in in_parallel(self._to_do(output), self._row, at_a_time):
             output.add(row)
             self._tally.note(row)
             self._done += 1
-            failed += not result.ok
+            failed += row["status"] == "error"
             self._log.progress(self._done, self._skipped, str(self._tally))
             if limit is not None and failed > limit:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
 
-    def _sources(self, output: Output, waiting: deque[Fetched]) -> Iterator[bytes | Unreadable]:
-        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
-            waiting.append(fetched)
-            if isinstance(fetched.content, ImageError):
-                yield Unreadable(fetched.item.uri, fetched.content)
-            else:
-                yield fetched.content
+    def _row(self, item: Item) -> Row:
+        """From an object to its row; many wait for their bytes, few compute."""
+        content: bytes | Unreadable
+        try:
+            content, item = store_for(item.uri).read(item, MAX_BYTES)
+        except ImageError as error:
+            content = Unreadable(item.uri, error)
+        with self._computing:
+            (result,) = self._classifier.classify_many(
+                [content], top_k=self._options.top_k, lang=self._options.lang
+            )
+        return make_row(item, result, self._run_id, provenance.utc_now())
 
     def _to_do(self, output: Output) -> Iterator[Item]:
         for item in self._items():
@@ -158,10 +160,6 @@ class _Batch:
             errors=record.errors,
             labels=record.labels,
         )
-
-
-def _read(item: Item) -> tuple[bytes, Item]:
-    return store_for(item.uri).read(item, MAX_BYTES)
 
 
 def _listed(options: Options) -> Iterator[Item]:
