@@ -104,7 +104,10 @@ def _visible(folder: str) -> list[os.DirEntry[str]]:
 def _claims_to_be_an_image(entry: os.DirEntry[str]) -> bool:
     """By its name, or failing that by its content."""
     if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-        return not entry.is_dir()
+        try:
+            return not entry.is_dir()
+        except OSError:  # a link to itself: reading it gives the error
+            return True
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return False

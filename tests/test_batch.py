@@ -169,6 +169,41 @@ def test_lists_of_images(flowers: Run, album: Path, tmp_path: Path, name: str, t
         assert [rows[name]["source_id"] for name in sorted(rows)] == ["1", "b", None]
 
 
+def test_a_list_from_a_pipe_and_a_result_by_uri(flowers: Run, album: Path, tmp_path: Path) -> None:
+    names = "\n".join(str(path) for path in sorted(album.glob("0*.png")))
+    result = f"file://{tmp_path}/r%20.jsonl"
+    done = flowers("batch", "--from", "-", "--out", result, stdin=names.encode())
+    assert (done.returncode, done.stderr[:24]) == (0, b"flowers: 10 named, 0 fai")
+    assert len(rows_of(tmp_path / "r .jsonl")) == 10
+
+
+def test_a_run_that_was_killed_while_it_published(
+    flowers: Run, album: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{album}/00.png\n{album}/broken.jpg\n")
+    command = ("batch", "--from", "list.txt", "--out", "r.csv")
+    assert flowers(*command, "--max_errors", "0").returncode == 1
+    journal = tmp_path / "r.csv.journal"
+    with open(journal, "ab") as file:  # as a run leaves it that has the rows and not the result
+        file.write(b'{"complete": true}\n')
+    done = flowers(*command)
+    assert done.returncode == 1
+    assert b"1 named, 1 failed (corrupt 1)" in done.stderr
+    assert json.loads((tmp_path / "r.csv.run.json").read_text())["counts"]["images"] == 2
+    assert len(rows_of(tmp_path / "r.csv")) == 2
+
+
+def test_an_outage_is_no_result(flowers: Run, tmp_path: Path) -> None:
+    loops = tmp_path / "loops"
+    loops.mkdir()
+    for number in range(150):
+        os.symlink(f"{number}.jpg", loops / f"{number}.jpg")  # to read it is an error of the system
+    done = flowers("batch", loops, "--out", "r.jsonl")
+    assert done.returncode == 4
+    assert b"100 images in a row can't be read" in done.stderr
+    assert not (tmp_path / "r.jsonl").exists()
+
+
 def test_four_shards_cover_a_folder(flowers: Run, album: Path, tmp_path: Path) -> None:
     for index in range(4):
         if index % 2:
@@ -197,6 +232,12 @@ def test_four_shards_cover_a_folder(flowers: Run, album: Path, tmp_path: Path) -
         (["batch", "ALBUM", "--out", "foreign.csv"], b"foreign.csv"),
         (["batch", "ALBUM", "--out", "r.csv", "--journal", "foreign.csv"], b"not a journal"),
         (["batch", "ALBUM", "--out", "r.csv", "--journal", "old"], b"schema 0.9"),
+        (["batch", "ALBUM", "--out", "r.csv", "--journal", "r.csv"], b"two places"),
+        (["batch", "ALBUM", "--out", "r.csv", "--journal", "/dev/null"], b"not a file"),
+        (["batch", "ALBUM", "EMPTY", "--out", "r.csv"], b"no images in"),
+        (["batch", "--from", "scheme.txt", "--out", "r.csv"], b"image 2: ftp://"),
+        (["batch", "--from", "latin1.csv", "--out", "r.csv"], b"image 1: not UTF-8"),
+        (["batch", "--from", "holes.csv", "--out", "r.csv"], b"row 1: no path"),
     ],
 )
 def test_wrong_usage(
@@ -204,6 +245,9 @@ def test_wrong_usage(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "scheme.txt").write_text("a.jpg\nftp://b/c.jpg\n")
+    (tmp_path / "latin1.csv").write_bytes("id,path\nñ,a.jpg\n".encode("latin-1"))
+    (tmp_path / "holes.csv").write_text("id,path\n1,\n")
     (tmp_path / "foreign.csv").write_text("a,b\n1,2\n")
     (tmp_path / "old").write_text('{"journal": 1, "schema": "0.9"}\n')
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
@@ -212,8 +256,8 @@ def test_wrong_usage(
     assert done.returncode == 2
     assert reason in done.stderr
     assert len(done.stderr.splitlines()) <= 2
-    assert {path: path.read_bytes() for path in before} == before
-    assert not (tmp_path / "r.csv").exists()
+    after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert after == before
 
 
 def test_a_result_that_cannot_be_written(flowers: Run, album: Path) -> None:

@@ -104,6 +104,41 @@ def test_a_retried_error_gives_way_to_the_new_row(tmp_path: Path, appends: bool)
     assert [r["run_id"] for r in sink.stored] == (["run0", "run1", "run2"] if appends else ["run2"])
 
 
+def test_a_photo_that_was_repaired_replaces_its_error(tmp_path: Path) -> None:
+    sink, journal = MemorySink(appends=False), str(tmp_path / "j")
+    for version in ("1", "2"):
+        with Output(sink, journal, by_version=True, retry_errors=True) as output:
+            item = Item("gs://b/1", version)
+            assert output.claim(item)
+            output.add(row(item, int(version)))
+            output.publish()
+    assert [r["source_version"] for r in sink.stored] == ["2"]
+
+
+def test_what_was_published_stays_whatever_is_listed_now(tmp_path: Path) -> None:
+    sink, journal = MemorySink(appends=False), str(tmp_path / "j")
+    for by_version, items in ((True, "12"), (False, "13")):
+        with Output(sink, journal, by_version=by_version, retry_errors=False) as output:
+            for item in (Item(f"gs://b/{n if n == '3' else 0}", n) for n in items):
+                if output.claim(item):
+                    output.add(row(item, 0))
+            output.publish()
+    assert [r["source_version"] for r in sink.stored] == ["1", "2", "3"]
+
+
+def test_an_error_of_the_storage_is_tried_again(tmp_path: Path) -> None:
+    sink, journal = MemorySink(appends=False), str(tmp_path / "j")
+    item = Item("gs://b/1", "1")
+    failed = row(item, 0)
+    failed["error"]["code"] = "read_error"
+    for new in (failed, row(item, 1)):
+        with Output(sink, journal, by_version=True, retry_errors=False) as output:
+            assert output.claim(item)
+            output.add(new)
+            output.publish()
+    assert [r["run_id"] for r in sink.stored] == ["run1"]
+
+
 def test_versions_matter_only_where_they_are_known(tmp_path: Path) -> None:
     sink = MemorySink(appends=False)
     old, new = Item("gs://b/1", "1"), Item("gs://b/1", "2")

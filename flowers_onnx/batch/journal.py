@@ -11,6 +11,8 @@ import contextlib
 import io
 import json
 import os
+import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from typing import Any, BinaryIO, Protocol
 
 from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.storage import is_remote, store_for
+from flowers_onnx.batch.storage.names import path_of
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.results import RECORD_SCHEMA
 from flowers_onnx.talk import say
@@ -29,6 +32,7 @@ _PUBLISHED = {"published": True}
 #: A bucket takes whole objects only: what was done since the last one is lost with the process.
 _PART_SECONDS = 30
 _PART_ROWS = 20_000
+_PART = re.compile(r"part-\d{20}\.jsonl")
 
 
 class Journal(Protocol):
@@ -59,7 +63,7 @@ def open_journal(place: str) -> Journal:
     Raises ``UsageError`` for a file that is no journal, or is used by another process,
     ``OutputError`` if it can't be made.
     """
-    return BucketJournal(place) if is_remote(place) else LocalJournal(place)
+    return BucketJournal(place) if is_remote(place) else LocalJournal(path_of(place))
 
 
 class LocalJournal:
@@ -71,6 +75,9 @@ class LocalJournal:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as error:
             raise OutputError(f"can't write to {path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise UsageError(f"{path} is not a file, and can't be a journal")
         _lock(self._file.fileno(), path)
         try:
             self.complete = self._repair()
@@ -107,7 +114,7 @@ class LocalJournal:
             good, last = _check(file, self._path)
         size = os.fstat(self._file.fileno()).st_size
         if good < size:
-            say(f"flowers: {self._path}: dropped an unfinished line; its image will be done again")
+            say(f"flowers: {self._path}: dropped an unfinished line; it will be done again")
             self._file.truncate(good)
         if not good:
             self._write(_HEADER)
@@ -131,7 +138,8 @@ class BucketJournal:
         self._store = store_for(uri)
         self._pending: list[bytes] = []
         self._last = time.monotonic()
-        self._parts = list(self._store.names(self._prefix))
+        names = self._store.names(self._prefix)
+        self._parts = sorted(name for name in names if _PART.fullmatch(name, len(self._prefix)))
         self.complete = False
         for part in self._parts:
             _, last = _check(self._read(part), part)
@@ -175,7 +183,9 @@ class BucketJournal:
         self._last = time.monotonic()
         if not self._pending:
             return
-        part = f"{self._prefix}part-{time.time_ns():020}.jsonl"
+        # Behind the last one, even where this machine's clock is.
+        last = int(self._parts[-1][-26:-6]) if self._parts else 0
+        part = f"{self._prefix}part-{max(time.time_ns(), last + 1):020}.jsonl"
         with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
             path = os.path.join(folder, "part.jsonl")
             with open(path, "wb") as file:

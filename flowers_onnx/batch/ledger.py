@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import Row
+
+#: Errors of the storage, not of the image: the next run tries again.
+PASSING = frozenset({"read_error", "permission_denied"})
 
 
 class Ledger:
@@ -14,56 +18,69 @@ class Ledger:
 
     An image is its URI, its version and the id that a manifest gave it. Where a manifest is
     used, versions aren't known before reading, so that URI and id have to do. With
-    ``retry_errors``, an image whose last row is an error is not done.
+    ``retry_errors``, an image whose last row is an error is not done, and without it one whose
+    error may have passed.
     """
 
     def __init__(self, *, by_version: bool, retry_errors: bool) -> None:
         self._by_version, self._retry_errors = by_version, retry_errors
         self._done: set[int] = set()
-        self._failed: set[int] = set()
-        #: How many rows of an image are followed by a newer one.
-        self._superseded: dict[int, int] = {}
-
-    def note(self, row: Row) -> None:
-        """Take a row that exists into account; rows come in the order they were made."""
-        key = self._key_of(row)
-        if key in self._done or key in self._failed:
-            self._superseded[key] = self._superseded.get(key, 0) + 1
-        self._done.discard(key)
-        self._failed.discard(key)
-        (self._failed if self._is_to_be_retried(row) else self._done).add(key)
+        #: The image, whatever its version, to the key of its row that is an error.
+        self._failed: dict[int, int] = {}
+        #: How many rows of a key are followed by a newer one.
+        self._superseded: Counter[int] = Counter()
 
     def note_published(self, row: Row) -> None:
-        """The same for a row that is where it is to stay, and won't come to ``last_rows``."""
-        if not self._is_to_be_retried(row):
+        """Take a row into account that is in the result; it may be replaced, but replaces none."""
+        if self._is_to_be_retried(row):
+            self._failed[self._image(row["source_uri"], row["source_id"])] = self._key_of(row)
+        else:
             self._done.add(self._key_of(row))
+
+    def note(self, row: Row) -> None:
+        """The same for a row that isn't; rows come in the order they were made."""
+        key = self._key_of(row)
+        self._supersede(row["source_uri"], row["source_id"])
+        if key in self._done:
+            self._superseded[key] += 1
+            self._done.discard(key)
+        self.note_published(row)
 
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done now; claimed once, it counts as done."""
         key = self._key(item.uri, item.version, item.id)
         if key in self._done:
             return False
-        if key in self._failed:
-            self._failed.discard(key)
-            self._superseded[key] = self._superseded.get(key, 0) + 1
+        self._supersede(item.uri, item.id)
         self._done.add(key)
         return True
 
+    def _supersede(self, uri: str, item_id: str | None) -> None:
+        failed = self._failed.pop(self._image(uri, item_id), None)
+        if failed is not None:
+            self._superseded[failed] += 1
+
     def last_rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Of all rows that were noted or claimed, the last one of each image, in order."""
-        superseded = dict(self._superseded)
+        superseded = self._superseded.copy()
         for row in rows:
             key = self._key_of(row)
-            if superseded.get(key):
+            if superseded[key]:
                 superseded[key] -= 1
             else:
                 yield row
 
     def _is_to_be_retried(self, row: Row) -> bool:
-        return self._retry_errors and row["status"] == "error"
+        if row["status"] != "error":
+            return False
+        # A table tells no code: there, --retry_errors has to say it.
+        return self._retry_errors or (row.get("error") or {}).get("code") in PASSING
 
     def _key_of(self, row: Row) -> int:
-        return self._key(row["source_uri"], row["source_version"], row.get("source_id"))
+        return self._key(row["source_uri"], row["source_version"], row["source_id"])
+
+    def _image(self, uri: str, item_id: str | None) -> int:
+        return self._key(uri, None, item_id)
 
     def _key(self, uri: str, version: str | None, item_id: str | None) -> int:
         parts = [uri, version if self._by_version else None, item_id]

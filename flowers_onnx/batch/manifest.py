@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.storage import uri_of
+from flowers_onnx.batch.storage import store_for, uri_of
 from flowers_onnx.errors import UsageError
 
 _PLACES = ("path", "uri", "source_uri", "image")
@@ -24,16 +23,31 @@ def read_manifest(path: str) -> Iterator[Item]:
     """
     try:
         with _open(path) as file:
-            for place, item_id in _entries(path, file):
-                yield Item(uri_of(place), id=item_id)
+            for number, (place, item_id) in enumerate(_entries(path, file), 1):
+                yield _item(place, item_id, f"{path}, image {number}")
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from error
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a CSV file: {error}") from error
+
+
+def _item(place: str, item_id: str | None, where: str) -> Item:
+    try:
+        store_for(place)  # a scheme that isn't known is told here, with its place in the list
+        uri = uri_of(place)
+        f"{uri}{item_id or ''}".encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{where}: not UTF-8") from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    return Item(uri, id=item_id)
 
 
 def _open(path: str) -> TextIO:
     # Names that are no UTF-8 pass through, as they do everywhere else.
-    place = sys.stdin.fileno() if path == "-" else path
-    return open(place, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    place = 0 if path == "-" else path
+    closes = place != 0
+    return open(place, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=closes)
 
 
 def _entries(path: str, file: TextIO) -> Iterator[tuple[str, str | None]]:
@@ -41,9 +55,10 @@ def _entries(path: str, file: TextIO) -> Iterator[tuple[str, str | None]]:
     if suffix == "csv":
         reader = csv.DictReader(file)
         column = _place_column(path, reader.fieldnames or ())
-        for row in reader:
-            if row[column]:
-                yield row[column], row.get("id") or None
+        for number, row in enumerate(reader, 1):
+            if not row[column]:
+                raise UsageError(f"{path}, row {number}: no {column}")
+            yield row[column], row.get("id") or None
     elif suffix in {"jsonl", "ndjson"}:
         for number, line in enumerate(file, 1):
             if line.strip():

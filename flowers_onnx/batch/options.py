@@ -87,7 +87,11 @@ def _is_table(uri: str) -> bool:
 
 
 def _journal(out: str, journal: str | None, shard: Shard) -> str:
-    base = journal or (out.removeprefix("bigquery://") if _is_table(out) else shard.name(out))
+    if journal is not None and journal.rstrip("/") == out:
+        raise UsageError("--journal and --out must be two places")
+    base = (journal or "").rstrip("/") or (
+        out.removeprefix("bigquery://") if _is_table(out) else shard.name(out)
+    )
     if shard.count > 1 and (journal or _is_table(out)):
         base += f"-{shard.index:05}-of-{shard.count:05}"
     return base if journal else f"{base}.journal"

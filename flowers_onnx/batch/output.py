@@ -12,6 +12,7 @@ from flowers_onnx.batch.ledger import Ledger
 from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.sinks import Sink
+from flowers_onnx.batch.tally import Tally
 
 
 class Output:
@@ -33,6 +34,8 @@ class Output:
     ) -> None:
         self._sink, self._place, self._shard = sink, journal_place, shard
         self._by_version, self._retry_errors = by_version, retry_errors
+        #: The rows that were published, without those that were there before.
+        self.published = Tally()
         self._open()
         if self._journal.complete:
             # Killed while publishing. First the rows that were to be published, and no others: a
@@ -56,18 +59,20 @@ class Output:
         try:
             self._ledger = self._new_ledger()
             self._has_result = False
-            note = self._ledger.note_published if self._sink.appends else self._ledger.note
             for row in self._sink.existing():
                 self._has_result = True
                 if self._shard.has(row["source_uri"]):  # a table has the rows of all shards
-                    note(row)
+                    self._ledger.note_published(row)
             self.unfinished = 0
             for row in self._journal.rows():
                 self._ledger.note(row)
                 self.unfinished += 1
         except BaseException:
             self._sink.close()
-            self._journal.close()
+            if next(self._journal.rows(), None) is None:
+                self._journal.remove()
+            else:
+                self._journal.close()
             raise
 
     def _new_ledger(self) -> Ledger:
@@ -93,6 +98,8 @@ class Output:
         """
         if self.unfinished or not self._has_result:
             self._journal.mark_complete()
+            for row in self._new_rows():
+                self.published.note(row)
             self._sink.publish(self._new_rows() if self._sink.appends else self._all_rows())
         self._journal.remove()
         self.unfinished = 0

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 
 from flowers_onnx.batch import provenance
+from flowers_onnx.batch.fetch import fetch
 from flowers_onnx.batch.item import Item
+from flowers_onnx.batch.ledger import PASSING
 from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
-from flowers_onnx.batch.parallel import in_parallel
-from flowers_onnx.batch.rows import Row, make_row
+from flowers_onnx.batch.rows import make_row
 from flowers_onnx.batch.sinks import sink_for
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
-from flowers_onnx.errors import FlowersError, ImageError, UsageError
+from flowers_onnx.errors import FlowersError, ImageError, OutputError, UsageError
 from flowers_onnx.photos import MAX_BYTES
 from flowers_onnx.sources import Unreadable
 
 #: Species that the summary names.
 _SHOWN = 10
+
+#: Images in a row that can't be read before a run gives up.
+_MOST_UNREAD = 100
 
 
 def run(options: Options) -> int:
@@ -59,18 +65,18 @@ class _Batch:
         # with those that fetch, another computes. It is worth 5 % of the images a second.
         threads = options.threads or min(allowed_cpus() + 1, MAX_THREADS)
         self._classifier = Classifier(options.model, threads=threads, max_pixels=options.max_pixels)
-        self._computing = threading.Semaphore(threads)
         self._started, self._started_at = time.monotonic(), provenance.utc_now()
         self._run_id = provenance.new_run_id()
+        self._model = provenance.model_facts(self._classifier.info)
         self._tally = Tally()
         self._done = self._skipped = 0
 
     def run(self, output: Output) -> int:
-        if earlier := output.unfinished:
+        earlier = output.unfinished + output.published.images
+        if earlier:
             self._log.say(f"continues an unfinished run, of which {earlier:,} images are done")
-        for row in output.unfinished_rows():
-            self._tally.note(row)
-        self._log.expect(lambda: sum(1 for _ in self._items()))
+        if self._options.manifest is None or os.path.isfile(self._options.manifest):
+            self._log.expect(lambda: sum(1 for _ in self._items()))  # a pipe is read only once
         try:
             self._classify(output)
             output.publish()
@@ -84,14 +90,18 @@ class _Batch:
                 )
             raise
         self._log.close()
-        self._finish(earlier)
-        return 1 if self._tally.failed else 0
+        self._finish(earlier, output.published)
+        return 1 if output.published.failed else 0
 
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
-        at_a_time = max(self._options.fetch, self._classifier.threads)
-        failed = 0
-        for row in in_parallel(self._to_do(output), self._row, at_a_time):
+        waiting: deque[Item] = deque()
+        results = self._classifier.classify_many(
+            self._contents(output, waiting), top_k=self._options.top_k, lang=self._options.lang
+        )
+        failed = unread = 0
+        for result in results:
+            row = make_row(waiting.popleft(), result, self._run_id, provenance.utc_now())
             output.add(row)
             self._tally.note(row)
             self._done += 1
@@ -99,19 +109,20 @@ class _Batch:
             self._log.progress(self._done, self._skipped, str(self._tally))
             if limit is not None and failed > limit:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
+            unread = unread + 1 if row["error"] and row["error"]["code"] in PASSING else 0
+            if unread == _MOST_UNREAD:  # an outage is no result
+                raise OutputError(
+                    f"{unread} images in a row can't be read: {row['error']['message']}"
+                )
 
-    def _row(self, item: Item) -> Row:
-        """From an object to its row; many wait for their bytes, few compute."""
-        content: bytes | Unreadable
-        try:
-            content, item = store_for(item.uri).read(item, MAX_BYTES)
-        except ImageError as error:
-            content = Unreadable(item.uri, error)
-        with self._computing:
-            (result,) = self._classifier.classify_many(
-                [content], top_k=self._options.top_k, lang=self._options.lang
-            )
-        return make_row(item, result, self._run_id, provenance.utc_now())
+    def _contents(self, output: Output, waiting: deque[Item]) -> Iterator[bytes | Unreadable]:
+        """What was fetched, in the order of ``waiting``, to which its items are added."""
+        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
+            waiting.append(fetched.item)
+            if isinstance(fetched.content, ImageError):
+                yield Unreadable(fetched.item.uri, fetched.content)
+            else:
+                yield fetched.content
 
     def _to_do(self, output: Output) -> Iterator[Item]:
         for item in self._items():
@@ -125,11 +136,11 @@ class _Batch:
             if self._options.shard.has(item.uri):
                 yield item
 
-    def _finish(self, earlier: int) -> None:
-        options, tally = self._options, self._tally
+    def _finish(self, earlier: int, tally: Tally) -> None:
+        options = self._options
         seconds = time.monotonic() - self._started
         counts = {
-            "images": tally.ok + tally.failed,
+            "images": tally.images,
             "ok": tally.ok,
             "error": tally.failed,
             "of_an_earlier_run": earlier,
@@ -145,12 +156,12 @@ class _Batch:
             counts=counts,
             labels=dict(tally.labels.most_common()),
             errors=dict(tally.errors.most_common()),
-            model=provenance.model_facts(self._classifier.info),
+            model=self._model,
             versions=provenance.versions(),
             machine=provenance.machine(),
             user=provenance.user(),
         )
-        if self._done or earlier or not self._skipped:  # else the last one still holds
+        if tally.images or not self._skipped:  # else the last one still holds
             record.write(options.record)
         rate = self._done / max(seconds, 1e-9)
         self._log.say(
@@ -162,14 +173,19 @@ class _Batch:
         )
 
 
+def _read(item: Item) -> tuple[bytes, Item]:
+    return store_for(item.uri).read(item, MAX_BYTES)
+
+
 def _listed(options: Options) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
+    listings = []
+    for source in options.sources:  # what is wrong with the last one is told before the first
+        listing = iter(store_for(source).list(source))
+        first = next(listing, None)
+        if first is None:
+            raise UsageError(f"no images in {source}")
+        listings.append(chain([first], listing))
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
-    for source in options.sources:
-        empty = True
-        for item in store_for(source).list(source):
-            empty = False
-            yield item
-        if empty:
-            raise UsageError(f"no images in {source}")
+    yield from chain.from_iterable(listings)

@@ -32,6 +32,11 @@ class Tally:
         """Images without one."""
         return self.errors.total()
 
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return self.ok + self.failed
+
     def __str__(self) -> str:
         text = f"{self.ok:,} named, {self.failed:,} failed"
         if self.errors:

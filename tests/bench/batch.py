@@ -1,17 +1,18 @@
 """A bucket beside a folder: the same photos through ``flowers batch``, here and from a fake GCS.
 
-    python tests/bench/batch.py FOLDER [--photos 20000]
+    python tests/bench/batch.py FOLDER [--photos 20000] [--parts 5]
 
 The photos of FOLDER are repeated under other names until there are ``--photos``. They go from a
-folder to Parquet, from the fake bucket to Parquet in a bucket and to a fake BigQuery table, and
-once more from the folder; the fakes share the CPUs. Rows are counted, the peak memory is that of
-the program alone.
+folder to Parquet, from the fake bucket to Parquet in a bucket, and to a fake BigQuery table, in
+``--parts`` shards that take turns, so that a busy moment of the machine hits all alike; a ratio
+is the median over the shards. The fakes share the CPUs; the peak memory is the program's alone.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any
 
 import fire
 
+from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.sinks import sink_for
 from flowers_onnx.sources import expand
 
@@ -36,7 +38,7 @@ _TABLE = "project.dataset.results"
 _FLOWERS = Path(sys.executable).with_name("flowers")
 
 
-def main(folder: str, *, photos: int = 20_000) -> None:
+def main(folder: str, *, photos: int = 20_000, parts: int = 5) -> None:
     """Print photos a second, CPU, peak memory, rows; and the ratios to the folder."""
     found = [path for path in expand([folder], None) if isinstance(path, str)]
     with tempfile.TemporaryDirectory() as place, fake_gcs() as gcs, BigQueryFake() as bigquery:
@@ -49,22 +51,29 @@ def main(folder: str, *, photos: int = 20_000) -> None:
         for bucket in ("photos", "results"):
             gcs.create(bucket)
         gcs.load("photos", album)
-        results = {
-            "folder to Parquet": (album, f"{place}/1.parquet"),
+        ways = {
+            "folder to Parquet": (album, f"{place}/r.parquet"),
             "bucket to Parquet": ("gs://photos/", "gs://results/r.parquet"),
             "bucket to BigQuery": ("gs://photos/", f"bigquery://{_TABLE}"),
-            "folder to Parquet, again": (album, f"{place}/2.parquet"),
         }
-        runs = {}
-        for name, (source, result) in results.items():
-            runs[name] = _run([_FLOWERS, "batch", source, "--out", result], place)
-            table = result.startswith("bigquery:")
-            rows = bigquery.rows(_TABLE) if table else sink_for(result).existing()
-            print(f"{name:26}{runs[name].text(photos)}, {_counted(rows)}", flush=True)
-        local = [run.seconds for name, run in runs.items() if name.startswith("folder")]
-        for name, run in runs.items():
-            if name.startswith("bucket"):
-                print(f"{name} / folder: {sum(local) / len(local) / run.seconds:.3f}")
+        runs: dict[str, list[_Run]] = {way: [] for way in ways}
+        for part in range(parts):
+            for way, (source, result) in ways.items():
+                shard = ["--shard", f"{part}/{parts}"] if parts > 1 else []
+                runs[way].append(_run([_FLOWERS, "batch", source, "--out", result, *shard], place))
+        files = [Shard(part, parts).name("r.parquet") for part in range(parts)]
+        rows = {
+            "folder to Parquet": _rows(f"{place}/{file}" for file in files),
+            "bucket to Parquet": _rows(f"gs://results/{file}" for file in files),
+            "bucket to BigQuery": bigquery.rows(_TABLE),
+        }
+        for way, found_rows in rows.items():
+            print(f"{way:20}{_text(runs[way], photos)}, {_counted(found_rows)}")
+        base = runs["folder to Parquet"]
+        for way in list(ways)[1:]:
+            ratios = [a.seconds / b.seconds for a, b in zip(base, runs[way], strict=True)]
+            low, high = min(ratios), max(ratios)
+            print(f"{way} / folder: {statistics.median(ratios):.3f} ({low:.3f} - {high:.3f})")
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,16 @@ class _Run:
     cpu: float
     peak_mb: float
 
-    def text(self, photos: int) -> str:
-        cpu = 1e3 * self.cpu / photos
-        return (
-            f"{photos / self.seconds:6.1f} a second, {cpu:5.2f} ms of CPU, {self.peak_mb:4.0f} MB"
-        )
+
+def _text(runs: list[_Run], photos: int) -> str:
+    rate = photos / sum(run.seconds for run in runs)
+    cpu = 1e3 * sum(run.cpu for run in runs) / photos
+    peak = max(run.peak_mb for run in runs)
+    return f"{rate:6.1f} a second, {cpu:5.2f} ms of CPU, {peak:4.0f} MB"
+
+
+def _rows(results: Iterable[str]) -> Iterable[Mapping[str, Any]]:
+    return itertools.chain.from_iterable(sink_for(result).existing() for result in results)
 
 
 def _run(command: list[Any], folder: str) -> _Run:

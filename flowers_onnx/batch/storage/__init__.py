@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.storage.names import file_uri
+from flowers_onnx.batch.storage.names import file_uri, path_of
 from flowers_onnx.errors import UsageError
 
 
@@ -76,7 +76,7 @@ def is_remote(place: str) -> bool:
 
 def uri_of(place: str) -> str:
     """The URI of a path; a URI stays what it is."""
-    return place if "://" in place else file_uri(place)
+    return place if is_remote(place) else file_uri(path_of(place))
 
 
 def _scheme(place: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from flowers_onnx.errors import FlowersError, ImageError, from_os_error
+from flowers_onnx.errors import FlowersError, ImageError, OutputError, from_os_error
 
 Answer = TypeVar("Answer")
 
@@ -36,6 +36,8 @@ def reported(kind: type[FlowersError], what: str) -> Iterator[None]:
     except OSError as error:
         raise kind(f"{what}: {from_os_error(error)}") from error
     except ImageError as error:
+        if error.code == "read_error":  # may pass, whatever was asked for
+            kind = OutputError
         raise kind(f"{what}: {error}") from error
 
 

@@ -54,7 +54,8 @@ class GcsStore(BucketStore):
             credentials, _ = google.auth.default(scopes=[SCOPE])
             credentials.refresh(Request(self._http))  # once, before many threads would
         except GoogleAuthError as error:
-            raise UsageError(f"no access to gs://: {one_line(error)}") from error
+            kind = OutputError if error.retryable else UsageError
+            raise kind(f"no access to gs://: {one_line(error)}") from error
         self._http = AuthorizedHttp(credentials, self._http)
 
     def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
