@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
@@ -14,6 +17,15 @@ SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 FLOWERS = Path(sys.executable).parent / "flowers"
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def noise_pictures(folder: Path, count: int, seed: int) -> None:
+    """``00.png`` and so on, small, and ``broken.jpg``."""
+    draw = random.Random(seed)
+    for number in range(count):
+        picture = Image.frombytes("RGB", (24, 24), draw.randbytes(24 * 24 * 3))
+        picture.resize((96, 96)).save(folder / f"{number:02}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -13,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
-from support import FLOWERS, Run
+from support import FLOWERS, Run, noise_pictures
 
 from flowers_onnx.batch.sinks import sink_for
 
@@ -25,12 +25,8 @@ FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty pictures, one of them broken, one of an odd name."""
     folder = tmp_path_factory.mktemp("album")
-    draw = random.Random(7)
-    for number in range(38):
-        picture = Image.frombytes("RGB", (24, 24), draw.randbytes(24 * 24 * 3))
-        picture.resize((96, 96)).save(folder / f"{number:02}.png")
-    picture.save(folder / "a b%20#?ñ,'.png")
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    noise_pictures(folder, 38, seed=7)
+    shutil.copy(folder / "37.png", folder / "a b%20#?ñ,'.png")
     return folder
 
 

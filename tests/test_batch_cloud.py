@@ -19,8 +19,7 @@ from fakes.faults import Faults, unreliable
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.s3 import FakeS3, fake_s3
 from fakes.server import Fake
-from PIL import Image
-from support import FLOWERS, Run
+from support import FLOWERS, Run, noise_pictures
 
 TABLE = "project.dataset.results"
 
@@ -29,29 +28,27 @@ TABLE = "project.dataset.results"
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty pictures, one of them broken."""
     folder = tmp_path_factory.mktemp("pictures")
-    draw = random.Random(3)
-    for number in range(29):
-        picture = Image.frombytes("RGB", (24, 24), draw.randbytes(24 * 24 * 3))
-        picture.resize((96, 96)).save(folder / f"{number:02}.png")
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    noise_pictures(folder, 29, seed=3)
     return folder
+
+
+def fill(server: Fake, pictures: Path) -> None:
+    for bucket in ("photos", "results"):
+        server.create(bucket)
+    server.load("photos", pictures, "2026/a b/")
 
 
 @pytest.fixture(scope="module")
 def gcs(pictures: Path) -> Iterator[FakeGcs]:
     with fake_gcs() as server:
-        for bucket in ("photos", "results"):
-            server.create(bucket)
-        server.load("photos", pictures, "2026/a b/")
+        fill(server, pictures)
         yield server
 
 
 @pytest.fixture(scope="module")
 def s3(pictures: Path) -> Iterator[FakeS3]:
     with fake_s3() as server:
-        for bucket in ("photos", "results"):
-            server.create(bucket)
-        server.load("photos", pictures, "2026/a b/")
+        fill(server, pictures)
         yield server
 
 

@@ -271,7 +271,8 @@ def misfits(row: Any, fields: list[dict[str, Any]]) -> list[str]:
 def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
     from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
 
-    from flowers_onnx.beam.outputs import table_row, table_schema
+    from flowers_onnx.batch.schema import table_row
+    from flowers_onnx.beam.outputs import table_schema
 
     schema: Any = table_schema()
     parsed = parse_table_schema_from_json(json.dumps(schema))

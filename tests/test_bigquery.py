@@ -346,7 +346,7 @@ def load_directly(row: Row) -> None:
     sink = sink_for(URI)
     assert isinstance(sink, bigquery.BigQueryTable)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bigquery, "convert", lambda each, _: each)
+        patch.setattr(bigquery, "table_row", lambda each: each)
         sink.publish([row])
 
 

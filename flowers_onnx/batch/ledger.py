@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.rows import Row
+from flowers_onnx.batch.shard import hash64
 
 #: Errors of the storage, not of the image: the next run tries again.
 PASSING = frozenset({"read_error", "permission_denied"})
@@ -84,6 +84,4 @@ class Ledger:
 
     def _key(self, uri: str, version: str | None, item_id: str | None) -> int:
         parts = [uri, version if self._by_version else None, item_id]
-        text = "\0".join(part or "" for part in parts)
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(digest, "big")
+        return hash64("\0".join(part or "" for part in parts))

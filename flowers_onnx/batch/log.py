@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowers_onnx.talk import say
+from flowers_onnx.terminal import bar, rewrite
 
 _BAR_SECONDS = 0.2
 _LOG_SECONDS = 60
-_WIDTH = 24
 
 
 class Log:
@@ -45,17 +45,20 @@ class Log:
         if self._bar:
             threading.Thread(target=self._count, args=(count,), daemon=True).start()
 
-    def progress(self, done: int, skipped: int, text: str) -> None:
-        """``done`` images were done now, ``skipped`` earlier; most calls say nothing."""
+    def progress(self, done: int, skipped: int, tally: object) -> None:
+        """``done`` images were done now, ``skipped`` earlier; most calls say nothing.
+
+        ``tally`` becomes text only when something is said.
+        """
         now = time.monotonic()
         if now - self._last < (_BAR_SECONDS if self._bar else _LOG_SECONDS):
             return
         self._last = now
         rate = done / (now - self._started)
         if self._bar:
-            _write(f"\r\x1b[K{self._fraction(done + skipped, rate)}{rate:.0f} a second: {text}")
+            rewrite(f"{self._fraction(done + skipped, rate)}{rate:.0f} a second: {tally}")
         else:
-            self.say(f"{done:,} images, {rate:.0f} a second: {text}", images=done, rate=rate)
+            self.say(f"{done:,} images, {rate:.0f} a second: {tally}", images=done, rate=rate)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -69,17 +72,9 @@ class Log:
     def _fraction(self, done: int, rate: float) -> str:
         if not self._total:
             return f"{done:,} images, "
-        filled = round(min(done / self._total, 1) * _WIDTH)
         minutes, seconds = divmod(round((self._total - done) / max(rate, 1e-9)), 60)
-        bar = "#" * filled + "." * (_WIDTH - filled)
-        return f"[{bar}] {done:,}/{self._total:,}, {minutes}:{seconds:02} left, "
+        return f"{bar(done / self._total)} {done:,}/{self._total:,}, {minutes}:{seconds:02} left, "
 
     def _clear(self) -> None:
         if self._bar:
-            _write("\r\x1b[K")
-
-
-def _write(text: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+            rewrite()

@@ -92,6 +92,6 @@ def _journal(out: str, journal: str | None, shard: Shard) -> str:
     base = (journal or "").rstrip("/") or (
         out.removeprefix("bigquery://") if _is_table(out) else shard.name(out)
     )
-    if shard.count > 1 and (journal or _is_table(out)):
-        base += f"-{shard.index:05}-of-{shard.count:05}"
+    if journal or _is_table(out):
+        base += shard.suffix
     return base if journal else f"{base}.journal"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Self
 
@@ -78,10 +77,6 @@ class Output:
     def _new_ledger(self) -> Ledger:
         return Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
 
-    def unfinished_rows(self) -> Iterator[Row]:
-        """The rows that are in the journal."""
-        return self._journal.rows()
-
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done; the caller will then ``add`` its row."""
         return self._ledger.claim(item)
@@ -98,18 +93,16 @@ class Output:
         """
         if self.unfinished or not self._has_result:
             self._journal.mark_complete()
-            for row in self._new_rows():
+            # What the journal alone decides, so that it is the same after a kill.
+            new = self._new_ledger()
+            for row in self._journal.rows():
+                new.note(row)
+            for row in new.last_rows(self._journal.rows()):
                 self.published.note(row)
-            self._sink.publish(self._new_rows() if self._sink.appends else self._all_rows())
+            if self._sink.appends:
+                self._sink.publish(new.last_rows(self._journal.rows()))
+            else:
+                rows = chain(self._sink.existing(), self._journal.rows())
+                self._sink.publish(self._ledger.last_rows(rows))
         self._journal.remove()
         self.unfinished = 0
-
-    def _all_rows(self) -> Iterator[Row]:
-        return self._ledger.last_rows(chain(self._sink.existing(), self._journal.rows()))
-
-    def _new_rows(self) -> Iterator[Row]:
-        """What the journal alone decides, so that it is the same after a kill."""
-        ledger = self._new_ledger()
-        for row in self._journal.rows():
-            ledger.note(row)
-        return ledger.last_rows(self._journal.rows())

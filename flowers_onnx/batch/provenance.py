@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from flowers_onnx.batch.schema import time_to_text
 from flowers_onnx.batch.storage import store_for
 from flowers_onnx.metadata import ModelInfo
 
@@ -52,7 +53,7 @@ class Provenance:
 
 def utc_now() -> str:
     """The time in ISO 8601 to the millisecond, ending in Z."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time_to_text(datetime.now(UTC))
 
 
 def new_run_id() -> str:

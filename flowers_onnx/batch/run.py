@@ -69,7 +69,7 @@ class _Batch:
         self._run_id = provenance.new_run_id()
         self._model = provenance.model_facts(self._classifier.info)
         self._tally = Tally()
-        self._done = self._skipped = 0
+        self._skipped = 0
 
     def run(self, output: Output) -> int:
         earlier = output.unfinished + output.published.images
@@ -99,15 +99,13 @@ class _Batch:
         results = self._classifier.classify_many(
             self._contents(output, waiting), top_k=self._options.top_k, lang=self._options.lang
         )
-        failed = unread = 0
+        unread = 0
         for result in results:
             row = make_row(waiting.popleft(), result, self._run_id, provenance.utc_now())
             output.add(row)
             self._tally.note(row)
-            self._done += 1
-            failed += row["status"] == "error"
-            self._log.progress(self._done, self._skipped, str(self._tally))
-            if limit is not None and failed > limit:
+            self._log.progress(self._tally.images, self._skipped, self._tally)
+            if limit is not None and self._tally.failed > limit:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
             unread = unread + 1 if row["error"] and row["error"]["code"] in PASSING else 0
             if unread == _MOST_UNREAD:  # an outage is no result
@@ -163,7 +161,7 @@ class _Batch:
         )
         if tally.images or not self._skipped:  # else the last one still holds
             record.write(options.record)
-        rate = self._done / max(seconds, 1e-9)
+        rate = self._tally.images / max(seconds, 1e-9)
         self._log.say(
             f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"
             + tally.species(_SHOWN),

@@ -181,6 +181,16 @@ def convert(
     return converted
 
 
+def table_row(row: Row) -> Row:
+    """``row`` with the types of a BigQuery table, as JSON has them."""
+    return convert(row, {"class_id": id_to_text})
+
+
+def parquet_row(row: Row) -> Row:
+    """``row`` with the types of a Parquet file."""
+    return convert(row, {"class_id": id_to_text, "timestamp": to_time})
+
+
 def problem(row: Any) -> str | None:
     """Why ``row`` is no row of this program's version, or None if it is one."""
     if isinstance(row, dict) and row.get("schema", RECORD_SCHEMA) != RECORD_SCHEMA:

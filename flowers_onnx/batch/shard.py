@@ -20,15 +20,25 @@ class Shard:
         """Whether the object is in this shard; the same everywhere and for ever."""
         if self.count == 1:
             return True
-        digest = blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.index
+        return hash64(uri) % self.count == self.index
+
+    @property
+    def suffix(self) -> str:
+        """What tells the names of shards apart; nothing where there is one."""
+        return f"-{self.index:05}-of-{self.count:05}" if self.count > 1 else ""
 
     def name(self, uri: str) -> str:
         """``uri`` with the shard in the file's name: ``a.csv`` -> ``a-00001-of-00004.csv``."""
         if self.count == 1 or uri.startswith("bigquery://"):
             return uri
         stem, dot, suffix = uri.rpartition(".")
-        return f"{stem}-{self.index:05}-of-{self.count:05}{dot}{suffix}"
+        return f"{stem}{self.suffix}{dot}{suffix}"
+
+
+def hash64(text: str) -> int:
+    """A number of 64 bits that stands for ``text``, the same everywhere and for ever."""
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def parse_shard(text: str | None) -> Shard:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import apache_beam as beam
 
 from flowers_onnx.batch.rows import Row
-from flowers_onnx.batch.schema import convert, id_to_text, to_json, to_time
+from flowers_onnx.batch.schema import parquet_row, table_row, to_json
 from flowers_onnx.beam.options import Files, Table
 
 
@@ -26,16 +26,6 @@ def write(rows: beam.PCollection[Row], target: Files | Table, label: str) -> Non
         case Files(prefix, suffix):
             to_files = beam.io.WriteToText(prefix, file_name_suffix=suffix, skip_if_empty=True)
             rows | f"{label}: lines" >> beam.Map(to_json) | label >> to_files
-
-
-def parquet_row(row: Row) -> Row:
-    """``row`` with the types of the Parquet schema."""
-    return convert(row, {"class_id": id_to_text, "timestamp": to_time})
-
-
-def table_row(row: Row) -> Row:
-    """``row`` with the types of the table's schema, as JSON has them."""
-    return convert(row, {"class_id": id_to_text})
 
 
 def _to_table(name: str) -> beam.PTransform:

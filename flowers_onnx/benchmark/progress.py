@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-_WIDTH = 24
+from flowers_onnx.terminal import bar, rewrite
 
 
 @contextlib.contextmanager
@@ -18,15 +18,8 @@ def progress() -> Iterator[Callable[[float, str], None]]:
     try:
         yield _show
     finally:
-        _write("\r\x1b[K")
+        rewrite()
 
 
 def _show(fraction: float, text: str) -> None:
-    filled = round(min(fraction, 1) * _WIDTH)
-    _write(f"\r\x1b[K[{'#' * filled}{'.' * (_WIDTH - filled)}] {text}")
-
-
-def _write(text: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    rewrite(f"{bar(fraction)} {text}")

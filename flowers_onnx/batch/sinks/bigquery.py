@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from flowers_onnx.batch.rows import Row
-from flowers_onnx.batch.schema import FIELDS, Field, convert, id_to_text, to_json
+from flowers_onnx.batch.schema import FIELDS, Field, table_row, to_json
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.extras import missing
 
@@ -247,7 +247,7 @@ def _outcome(job: LoadJob) -> dict[str, str] | None:
 
 def _parts(rows: Iterable[Row], destination: str) -> Iterator[tuple[BinaryIO, str]]:
     """Newline-delimited JSON, cut where a part is full, and a hash of it and its destination."""
-    lines = (to_json(convert(row, {"class_id": id_to_text})).encode() + b"\n" for row in rows)
+    lines = (to_json(table_row(row)).encode() + b"\n" for row in rows)
     line = next(lines, None)
     while line is not None:
         digest = hashlib.sha256(destination.encode() + b"\n")

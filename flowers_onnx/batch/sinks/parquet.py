@@ -11,10 +11,9 @@ from flowers_onnx.batch.schema import (
     FIELDS,
     Field,
     convert,
-    id_to_text,
+    parquet_row,
     text_to_id,
     time_to_text,
-    to_time,
 )
 from flowers_onnx.extras import missing
 from flowers_onnx.results import RECORD_SCHEMA
@@ -73,7 +72,7 @@ class Parquet:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[Any]:
-    encoded = (convert(row, {"class_id": id_to_text, "timestamp": to_time}) for row in rows)
+    encoded = map(parquet_row, rows)
     while batch := list(islice(encoded, _BATCH_ROWS)):
         yield pa.RecordBatch.from_pylist(batch, SCHEMA)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from flowers_onnx.atomic import replacing
 from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.storage.failures import refuse_larger, reported
 from flowers_onnx.batch.storage.names import file_uri, literal_prefix, path_of
@@ -63,15 +63,10 @@ class LocalStore:
 
     def upload(self, path: str, uri: str) -> None:
         target = os.path.abspath(path_of(uri))
-        folder, name = os.path.split(target)
         with reported(OutputError, f"can't write {uri}"), open(path, "rb") as source:
-            os.makedirs(folder, exist_ok=True)  # as a bucket has every folder
-            with _temporary(folder, name) as temporary:
-                with open(temporary, "wb") as copy:
-                    shutil.copyfileobj(source, copy)
-                    copy.flush()
-                    os.fsync(copy.fileno())  # or a crash could leave the new name without content
-                os.replace(temporary, target)
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # as a bucket has every folder
+            with replacing(target) as temporary, open(temporary, "wb") as copy:
+                shutil.copyfileobj(source, copy)
 
     def names(self, prefix: str) -> Sequence[str]:
         with reported(OutputError, f"can't list {prefix}"):
@@ -114,18 +109,6 @@ def _version(found: os.stat_result) -> str:
 def _open(path: str, flags: int) -> int:
     """Open without waiting for the other end, should it be a named pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-@contextlib.contextmanager
-def _temporary(folder: str, name: str) -> Iterator[str]:
-    """The name of a new file, beside the target so that it can take its place in one step."""
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
-    try:
-        yield temporary
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _may_hold(folder: str, start: str) -> bool:
