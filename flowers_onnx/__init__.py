@@ -29,6 +29,8 @@ __all__ = [
     "ModelInfo",
     "OutputError",
     "Prediction",
+    "Query",
+    "StorageError",
     "Timing",
     "UsageError",
     "__version__",
@@ -36,9 +38,16 @@ __all__ = [
 
 if TYPE_CHECKING:
     from flowers_onnx.classifier import Classifier
-    from flowers_onnx.errors import FlowersError, ImageError, ModelError, OutputError, UsageError
+    from flowers_onnx.errors import (
+        FlowersError,
+        ImageError,
+        ModelError,
+        OutputError,
+        StorageError,
+        UsageError,
+    )
     from flowers_onnx.metadata import ModelInfo
-    from flowers_onnx.results import Candidate, Failure, Prediction, Timing
+    from flowers_onnx.results import Candidate, Failure, Prediction, Query, Timing
 
 _HOMES = {
     "Candidate": "results",
@@ -50,6 +59,8 @@ _HOMES = {
     "ModelInfo": "metadata",
     "OutputError": "errors",
     "Prediction": "results",
+    "Query": "results",
+    "StorageError": "errors",
     "Timing": "results",
     "UsageError": "errors",
 }

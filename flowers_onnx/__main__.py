@@ -24,7 +24,7 @@ def entry() -> NoReturn:
     """
     if sys.argv[1:] == ["--version"] and _print_version():
         os._exit(0)
-    from flowers_onnx.cli import main
+    from flowers_onnx.cli.main import main
 
     os._exit(main())
 

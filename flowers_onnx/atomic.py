@@ -40,6 +40,42 @@ def replacing(path: str) -> Iterator[str]:
         _sync(folder, os.O_RDONLY)
 
 
+def create(path: str, data: bytes) -> bool:
+    """Make a file of ``data``, whole or not at all; False if there is one, which stays.
+
+    Of two who create the same file at the same moment, one is told False. Raises ``OSError``.
+    """
+    import tempfile
+
+    folder, name = os.path.split(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=_SUFFIX, dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        _sync(temporary, os.O_RDWR)
+        os.chmod(temporary, _mode_of_new())
+        _place(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    with contextlib.suppress(OSError):
+        _sync(folder, os.O_RDONLY)
+    return True
+
+
+def _place(temporary: str, path: str) -> None:
+    """Give a file a second name, unless that is taken: ``FileExistsError``."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: not whole in one step, but still only once
+        with open(temporary, "rb") as source, open(path, "xb") as copy:
+            copy.write(source.read())
+
+
 def remove_leftovers(path: str) -> None:
     """Delete what killed writers of ``path`` left beside it; none may be at work."""
     folder, name = os.path.split(os.path.realpath(path))
@@ -62,6 +98,10 @@ def _mode_for(path: str) -> int:
     """The permissions that the file has, or that any new file would get."""
     with contextlib.suppress(FileNotFoundError):
         return stat.S_IMODE(os.stat(path).st_mode)
+    return _mode_of_new()
+
+
+def _mode_of_new() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask

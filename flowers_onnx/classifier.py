@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
 from flowers_onnx.errors import ImageError, ModelError, UsageError
-from flowers_onnx.metadata import LANGUAGES, ModelInfo, read_info
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.machine import MAX_THREADS, allowed_cpus
+from flowers_onnx.metadata import ModelInfo, read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
-from flowers_onnx.pixels import MAX_PIXELS
-from flowers_onnx.results import Candidate, Failure, Prediction, Result, Timing
+from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result, Timing
 from flowers_onnx.runtime import Session
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+DEFAULT_QUERY = Query()
 
 
 class Classifier:
@@ -64,8 +66,16 @@ class Classifier:
         ``ImageError`` if the photo can't be read, ``UsageError`` if an argument makes no
         sense.
         """
-        _check(top_k, lang)
-        return self._predict(self._reader.read(source), top_k, lang)
+        query = Query(top_k, lang)
+        return self._predict(self._reader.read(source), query)
+
+    def result(self, source: Source, query: Query = DEFAULT_QUERY) -> Result:
+        """The same with errors as values: a ``Failure`` for a photo that can't be read."""
+        photo = self._reader.read(source)
+        try:
+            return self._predict(photo, query)
+        except ImageError as error:
+            return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
 
     def classify_many(
         self, sources: Iterable[Source], *, top_k: int = 5, lang: str = "en"
@@ -77,16 +87,19 @@ class Classifier:
         ``2 * threads`` sources are taken ahead of the result that is given, never more, so
         that ``sources`` may be endless.
         """
-        _check(top_k, lang)
+        return self.results(sources, Query(top_k, lang))
+
+    def results(self, sources: Iterable[Source], query: Query = DEFAULT_QUERY) -> Iterator[Result]:
+        """``classify_many`` for who has a ``Query``."""
         if isinstance(sources, str | bytes):
             raise UsageError("sources must be several; classify() takes a single one")
-        return self._classify_many(sources, top_k, lang)
+        return self._results(sources, query)
 
-    def _classify_many(self, sources: Iterable[Source], top_k: int, lang: str) -> Iterator[Result]:
+    def _results(self, sources: Iterable[Source], query: Query) -> Iterator[Result]:
         remaining = iter(sources)
         first = list(islice(remaining, 2))
         if len(first) == 1:  # a single photo has nothing to overlap with: spare the threads
-            yield self._result(first[0], top_k, lang)
+            yield self.result(first[0], query)
             return
         from concurrent.futures import ThreadPoolExecutor
 
@@ -94,7 +107,7 @@ class Classifier:
         waiting: deque[Future[Result]] = deque()
         try:
             for source in chain(first, remaining):
-                waiting.append(pool.submit(self._result, source, top_k, lang))
+                waiting.append(pool.submit(self.result, source, query))
                 while waiting and (waiting[0].done() or len(waiting) > 2 * self.threads):
                     yield waiting.popleft().result()
             while waiting:
@@ -104,14 +117,7 @@ class Classifier:
             # waits for a pipe is not waited for.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _result(self, source: Source, top_k: int, lang: str) -> Result:
-        photo = self._reader.read(source)
-        try:
-            return self._predict(photo, top_k, lang)
-        except ImageError as error:
-            return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
-
-    def _predict(self, photo: Photo, top_k: int, lang: str) -> Prediction:
+    def _predict(self, photo: Photo, query: Query) -> Prediction:
         decoded = photo.decoded
         if decoded is None:
             raise photo.error or ImageError("read_error", "can't be read")
@@ -119,9 +125,9 @@ class Classifier:
         probabilities = self._session.probabilities(decoded.pixels)
         ended = time.perf_counter()
         labels = self.info.labels
-        best = _best(probabilities, top_k)
+        best = _best(probabilities, query.top_k)
         top = tuple(
-            Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
+            Candidate(labels[i].name(query.lang), labels[i].class_id, float(probabilities[i]))
             for i in best
         )
         timing = Timing(
@@ -141,13 +147,6 @@ class Classifier:
             model=self.info.id,
             timing=timing,
         )
-
-
-def _check(top_k: int, lang: str) -> None:
-    if top_k < 1:
-        raise UsageError(f"top_k must be at least 1, not {top_k}")
-    if lang not in LANGUAGES:
-        raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {lang!r}")
 
 
 def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:

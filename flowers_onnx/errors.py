@@ -4,6 +4,7 @@ FlowersError
 ├── UsageError    the command or the arguments are wrong        (exit code 2)
 ├── ModelError    the model file can't be used                  (exit code 3)
 ├── OutputError   results can't be written                      (exit code 4)
+├── StorageError  an object can't be read or written; has a code (exit code 4)
 └── ImageError    one input has no prediction; has a stable code (exit code 1)
 """
 
@@ -55,6 +56,20 @@ class OutputError(FlowersError):
     exit_code = 4
 
 
+class StorageError(FlowersError):
+    """An object in a bucket, or a file, can't be listed, read or written.
+
+    ``code`` is one of ``IMAGE_ERROR_CODES``. Who asked for the object knows what that means:
+    an image without an answer, a wrong argument, or results that can't be written.
+    """
+
+    exit_code = OutputError.exit_code
+
+    def __init__(self, code: ImageErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ImageError(FlowersError):
     """One input can't be classified; ``code`` is one of ``IMAGE_ERROR_CODES``."""
 
@@ -74,3 +89,18 @@ def from_os_error(error: OSError) -> ImageError:
             return ImageError("not_a_file", "a folder, not a file")
         case _:
             return ImageError("read_error", error.strerror or str(error) or "can't be read")
+
+
+def of_image(error: StorageError) -> ImageError:
+    """``error`` as that of the image that was to be read."""
+    return ImageError(error.code, str(error))
+
+
+def of_source(error: StorageError) -> UsageError | OutputError:
+    """``error`` as that of a source that was to be listed: what may pass is no wrong usage."""
+    return (OutputError if error.code == "read_error" else UsageError)(str(error))
+
+
+def missing_extra(extra: str, what: str) -> UsageError:
+    """The error for ``what`` when the packages of ``[extra]`` aren't installed."""
+    return UsageError(f"{what} needs the extra [{extra}]: pip install 'flowers-onnx[{extra}]'")

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from flowers_onnx.errors import ImageError, UsageError, from_os_error
+from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Decoded, Pixels, decode, prepare
 from flowers_onnx.sources import Stream, Unreadable
@@ -21,9 +22,6 @@ from flowers_onnx.sources import Stream, Unreadable
 #: What can be classified: a path, a file's bytes, a binary file object, a Pillow image,
 #: or RGB pixels as a uint8 array ``[H, W, 3]``.
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Pixels | Stream | Unreadable
-
-#: Largest file: some of Pillow's decoders read all of it into memory.
-MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flowers_onnx import heap
 from flowers_onnx.errors import ImageError
-from flowers_onnx.formats import HEADER_SIZE, READABLE, sniff
+from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
+from flowers_onnx.machine import return_freed_memory
 from flowers_onnx.metadata import Preprocess
 
 Pixels = npt.NDArray[np.uint8]
-
-#: Most pixels that are decoded for one image. At Pillow's 7 bytes a pixel or less this keeps
-#: the whole process below 300 MB. JPEGs count after their cheap reduction in the decoder,
-#: so that a 100-megapixel photo still fits.
-MAX_PIXELS = 24_000_000
 
 #: What a pixel of these costs, in ordinary pixels: they decode into buffers of their own.
 _COSTLY_FORMATS = {"WEBP": 2, "AVIF": 2}
@@ -141,7 +136,7 @@ class _Memory:
             yield
         finally:
             if cost > _LARGE:
-                heap.return_freed_memory()
+                return_freed_memory()
             with self._free:
                 self._used -= cost
                 self._free.notify_all()

@@ -1,4 +1,4 @@
-"""What a classification gives, and its form as a record.
+"""What is asked of a classification, what it gives, and its form as a record.
 
 The record is the one shape in which results leave this program, whatever the door:
 ``docs/result-record.md`` describes it and gives its JSON Schema.
@@ -9,8 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowers_onnx.errors import UsageError
+from flowers_onnx.metadata import LANGUAGES
+
 #: Version of the record: a minor step adds fields, a major step changes or removes some.
 RECORD_SCHEMA = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of each photo: how many candidates, and in which language their names.
+
+    ``top_k`` is at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``. Raises
+    ``UsageError`` for what makes no sense.
+    """
+
+    top_k: int = 5
+    lang: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise UsageError(f"top_k must be at least 1, not {self.top_k}")
+        if self.lang not in LANGUAGES:
+            raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {self.lang!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from flowers_onnx.errors import ImageError, from_os_error
-from flowers_onnx.formats import HEADER_SIZE, IMAGE_SUFFIXES, sniff
+from flowers_onnx.image_formats import HEADER_SIZE, claims_image, sniff
 
 STDIN = "-"
 
@@ -103,7 +103,7 @@ def _visible(folder: str) -> list[os.DirEntry[str]]:
 
 def _claims_to_be_an_image(entry: os.DirEntry[str]) -> bool:
     """By its name, or failing that by its content."""
-    if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+    if claims_image(entry.name):
         try:
             return not entry.is_dir()
         except OSError:  # a link to itself: reading it gives the error

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TextIO
 
 from flowers_onnx.atomic import replacing
+from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
-from flowers_onnx.formats import HEADER_SIZE, sniff
+from flowers_onnx.image_formats import HEADER_SIZE, sniff
 from flowers_onnx.results import Failure, Prediction, Result
-from flowers_onnx.talk import say
 
 CSV_COLUMNS = (
     "schema",

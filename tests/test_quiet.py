@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import FLOWERS
 
-from flowers_onnx.cpus import allowed_cpus
+from flowers_onnx.machine import allowed_cpus
 
 STRACE = shutil.which("strace")
 WRITES = re.compile(r"O_CREAT|O_WRONLY|O_RDWR|mkdir|socket\(")

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from flowers_onnx.batch.item import Item
 from flowers_onnx.errors import ImageError
+from flowers_onnx.storage.item import Item
 
 #: Bytes that may be fetched and not yet taken, unless a single object has more.
 _MAX_BYTES = 64 << 20

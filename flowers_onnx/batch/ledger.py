@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.shard import hash64
+from flowers_onnx.storage.item import Item
+from flowers_onnx.tables.results import Row
 
 #: Errors of the storage, not of the image: the next run tries again.
 PASSING = frozenset({"read_error", "permission_denied"})

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flowers_onnx.talk import say
-from flowers_onnx.terminal import bar, rewrite
+from flowers_onnx.console import bar, rewrite, say
 
 _BAR_SECONDS = 0.2
 _LOG_SECONDS = 60

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
-from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.storage import store_for, uri_of
 from flowers_onnx.errors import UsageError
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.uris import uri_of
 
 _PLACES = ("path", "uri", "source_uri", "image")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from flowers_onnx.batch.shard import Shard, parse_shard
-from flowers_onnx.cpus import MAX_THREADS
+from flowers_onnx.cli.flags import choice, count
 from flowers_onnx.errors import UsageError
-from flowers_onnx.pixels import MAX_PIXELS
-from flowers_onnx.values import choice, count
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.machine import MAX_THREADS
+from flowers_onnx.metadata import LANGUAGES
+from flowers_onnx.results import Query
+from flowers_onnx.storage.uris import is_table, table_of
 
 _MAX_FETCH = 256
 
@@ -26,16 +30,24 @@ class Options:
     max_errors: int | None
     retry_errors: bool
     log_format: str
-    top_k: int
-    lang: str
+    query: Query
     model: str | None
     threads: int | None
     max_pixels: int
 
+    def arguments(self) -> dict[str, Any]:
+        """All of it in plain values, those of the query among the others."""
+        given = asdict(self)
+        return {
+            name: value
+            for key in given
+            for name, value in (given[key] if key == "query" else {key: given[key]}).items()
+        }
+
     @property
     def record(self) -> str:
         """Where the provenance record goes: beside the result, or beside the journal of a table."""
-        base = self.journal.removesuffix(".journal") if _is_table(self.out) else self.out
+        base = self.journal.removesuffix(".journal") if is_table(self.out) else self.out
         return f"{base}.run.json"
 
 
@@ -74,24 +86,18 @@ def parse(
         max_errors=None if max_errors is None else count("max_errors", max_errors, least=0),
         retry_errors=retry_errors,
         log_format=choice("log_format", log_format, ("text", "json")),
-        top_k=count("top_k", top_k),
-        lang=choice("lang", lang, ("en", "es", "la")),
+        query=Query(count("top_k", top_k), choice("lang", lang, LANGUAGES)),
         model=model,
         threads=None if threads is None else count("threads", threads, MAX_THREADS),
         max_pixels=MAX_PIXELS if max_pixels is None else count("max_pixels", max_pixels),
     )
 
 
-def _is_table(uri: str) -> bool:
-    return uri.startswith("bigquery://")
-
-
 def _journal(out: str, journal: str | None, shard: Shard) -> str:
     if journal is not None and journal.rstrip("/") == out:
         raise UsageError("--journal and --out must be two places")
-    base = (journal or "").rstrip("/") or (
-        out.removeprefix("bigquery://") if _is_table(out) else shard.name(out)
-    )
-    if journal or _is_table(out):
-        base += shard.suffix
-    return base if journal else f"{base}.journal"
+    if journal:
+        return journal.rstrip("/") + shard.suffix
+    if is_table(out):
+        return ".".join(table_of(out)) + f"{shard.suffix}.journal"
+    return f"{shard.name(out)}.journal"

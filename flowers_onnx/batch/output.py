@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import Self
 
-from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.journal import open_journal
 from flowers_onnx.batch.ledger import Ledger
-from flowers_onnx.batch.rows import Row
 from flowers_onnx.batch.shard import Shard
-from flowers_onnx.batch.sinks import Sink
 from flowers_onnx.batch.tally import Tally
+from flowers_onnx.storage.item import Item
+from flowers_onnx.tables import Sink
+from flowers_onnx.tables.journal import open_journal
+from flowers_onnx.tables.results import Row
 
 
 class Output:

@@ -6,26 +6,35 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import chain
 
-from flowers_onnx.batch import provenance
+from flowers_onnx import environment
 from flowers_onnx.batch.fetch import fetch
-from flowers_onnx.batch.item import Item
 from flowers_onnx.batch.ledger import PASSING
 from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
-from flowers_onnx.batch.rows import make_row
-from flowers_onnx.batch.sinks import sink_for
-from flowers_onnx.batch.storage import store_for
+from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.classifier import Classifier
-from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
-from flowers_onnx.errors import FlowersError, ImageError, OutputError, UsageError
-from flowers_onnx.photos import MAX_BYTES
+from flowers_onnx.errors import (
+    FlowersError,
+    ImageError,
+    OutputError,
+    StorageError,
+    UsageError,
+    of_image,
+    of_source,
+)
+from flowers_onnx.image_formats import MAX_BYTES
+from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.sources import Unreadable
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Item
+from flowers_onnx.tables import sink_for
+from flowers_onnx.tables.results import make_row
+from flowers_onnx.tables.schema import utc_now
 
 #: Species that the summary names.
 _SHOWN = 10
@@ -65,9 +74,12 @@ class _Batch:
         # with those that fetch, another computes. It is worth 5 % of the images a second.
         threads = options.threads or min(allowed_cpus() + 1, MAX_THREADS)
         self._classifier = Classifier(options.model, threads=threads, max_pixels=options.max_pixels)
-        self._started, self._started_at = time.monotonic(), provenance.utc_now()
-        self._run_id = provenance.new_run_id()
-        self._model = provenance.model_facts(self._classifier.info)
+        self._started, self._started_at = time.monotonic(), utc_now()
+        self._run_id = environment.new_run_id()
+        self._model = {
+            "id": self._classifier.info.id,
+            "sha256": environment.model_sha256(self._classifier.info),
+        }
         self._tally = Tally()
         self._skipped = 0
 
@@ -96,12 +108,10 @@ class _Batch:
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
         waiting: deque[Item] = deque()
-        results = self._classifier.classify_many(
-            self._contents(output, waiting), top_k=self._options.top_k, lang=self._options.lang
-        )
+        results = self._classifier.results(self._contents(output, waiting), self._options.query)
         unread = 0
         for result in results:
-            row = make_row(waiting.popleft(), result, self._run_id, provenance.utc_now())
+            row = make_row(waiting.popleft(), result, self._run_id, utc_now())
             output.add(row)
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
@@ -130,9 +140,12 @@ class _Batch:
                 self._skipped += 1
 
     def _items(self) -> Iterator[Item]:
-        for item in _listed(self._options):
-            if self._options.shard.has(item.uri):
-                yield item
+        try:
+            for item in _listed(self._options):
+                if self._options.shard.has(item.uri):
+                    yield item
+        except StorageError as error:
+            raise of_source(error) from error
 
     def _finish(self, earlier: int, tally: Tally) -> None:
         options = self._options
@@ -144,20 +157,20 @@ class _Batch:
             "of_an_earlier_run": earlier,
             "skipped_as_done": self._skipped,
         }
-        record = provenance.Provenance(
+        record = Provenance(
             run_id=self._run_id,
             started_at=self._started_at,
-            ended_at=provenance.utc_now(),
+            ended_at=utc_now(),
             seconds=round(seconds, 3),
-            arguments=asdict(options),
+            arguments=options.arguments(),
             result=options.out,
             counts=counts,
             labels=dict(tally.labels.most_common()),
             errors=dict(tally.errors.most_common()),
             model=self._model,
-            versions=provenance.versions(),
-            machine=provenance.machine(),
-            user=provenance.user(),
+            versions=environment.run_versions(),
+            machine=environment.run_host(),
+            user=environment.user(),
         )
         if tally.images or not self._skipped:  # else the last one still holds
             record.write(options.record)
@@ -172,7 +185,10 @@ class _Batch:
 
 
 def _read(item: Item) -> tuple[bytes, Item]:
-    return store_for(item.uri).read(item, MAX_BYTES)
+    try:
+        return store_for(item.uri).read(item, MAX_BYTES)
+    except StorageError as error:
+        raise of_image(error) from error
 
 
 def _listed(options: Options) -> Iterator[Item]:

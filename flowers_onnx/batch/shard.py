@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from flowers_onnx.errors import UsageError
+from flowers_onnx.storage.uris import before_suffix, is_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,7 @@ class Shard:
 
     def name(self, uri: str) -> str:
         """``uri`` with the shard in the file's name: ``a.csv`` -> ``a-00001-of-00004.csv``."""
-        if self.count == 1 or uri.startswith("bigquery://"):
-            return uri
-        stem, dot, suffix = uri.rpartition(".")
-        return f"{stem}{self.suffix}{dot}{suffix}"
+        return uri if is_table(uri) else before_suffix(uri, self.suffix)
 
 
 def hash64(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from flowers_onnx.batch.rows import Row
+from flowers_onnx.tables.results import Row
 
 
 @dataclass(slots=True)

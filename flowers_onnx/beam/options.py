@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from flowers_onnx.batch.storage.names import path_of
-from flowers_onnx.errors import UsageError
-from flowers_onnx.extras import missing
+from flowers_onnx.cli.flags import choice, count
+from flowers_onnx.errors import UsageError, missing_extra
 from flowers_onnx.metadata import LANGUAGES
-from flowers_onnx.values import choice, count
+from flowers_onnx.results import Query
+from flowers_onnx.storage.uris import is_table, path_of, table_of
 
 FILE_SUFFIXES = (".jsonl", ".parquet")
 
@@ -43,8 +42,7 @@ class Options:
     sources: tuple[str, ...]
     out: Files | Table
     dead_letter: Files | Table
-    top_k: int
-    lang: str
+    query: Query
     model: str | None
     max_pixels: int | None
     runner_options: tuple[str, ...]
@@ -72,8 +70,7 @@ def parse(
         sources=sources,
         out=_target("out", out),
         dead_letter=_target("dead_letter", dead_letter or _beside(out)),
-        top_k=5 if top_k is None else count("top_k", top_k),
-        lang=choice("lang", lang, LANGUAGES),
+        query=Query(5 if top_k is None else count("top_k", top_k), choice("lang", lang, LANGUAGES)),
         model=model,
         max_pixels=None if max_pixels is None else count("max_pixels", max_pixels),
         runner_options=runner_options,
@@ -81,16 +78,18 @@ def parse(
     if options.dead_letter == options.out:
         raise UsageError("--dead_letter must be another place than --out")
     if find_spec("apache_beam") is None:
-        raise missing("beam", "flowers beam")
+        raise missing_extra("beam", "flowers beam")
     return options
 
 
 def _target(flag: str, uri: str) -> Files | Table:
-    if uri.startswith("bigquery://"):
-        match = re.fullmatch(r"bigquery://([^/]+)\.(\w+)\.([\w-]+)", uri)
-        if match is None:
-            raise UsageError(f"--{flag} must be bigquery://PROJECT.DATASET.TABLE, not {uri}")
-        return Table("{}:{}.{}".format(*match.groups()))
+    if is_table(uri):
+        try:
+            return Table("{}:{}.{}".format(*table_of(uri)))
+        except UsageError as error:
+            raise UsageError(
+                f"--{flag} must be bigquery://PROJECT.DATASET.TABLE, not {uri}"
+            ) from error
     prefix, suffix = os.path.splitext(path_of(uri))
     if suffix.lower() not in FILE_SUFFIXES:
         known = ", ".join(FILE_SUFFIXES)
@@ -100,6 +99,6 @@ def _target(flag: str, uri: str) -> Files | Table:
 
 def _beside(out: str) -> str:
     """Where failures go unless told: beside the result, and matched by no pattern of it."""
-    if out.startswith("bigquery://"):
+    if is_table(out):
         return f"{out}_errors"
     return f"{os.path.splitext(out)[0]}.errors.jsonl"

@@ -1,6 +1,6 @@
 """Where the rows of a pipeline go: files of JSON Lines or Parquet, or a BigQuery table.
 
-Columns and their types are those of ``flowers_onnx.batch.sinks``, so that a result of one may be
+Columns and their types are those of ``flowers_onnx.tables``, so that a result of one may be
 read, and a table of one be added to, by the other.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from flowers_onnx.batch.rows import Row
-from flowers_onnx.batch.schema import parquet_row, table_row, to_json
 from flowers_onnx.beam.options import Files, Table
+from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import parquet_row, table_row, to_json
 
 
 def write(rows: beam.PCollection[Row], target: Files | Table, label: str) -> None:
@@ -19,7 +19,7 @@ def write(rows: beam.PCollection[Row], target: Files | Table, label: str) -> Non
         case Table(name):
             rows | f"{label}: cells" >> beam.Map(table_row) | label >> _to_table(name)
         case Files(prefix, suffix) if suffix.lower() == ".parquet":
-            from flowers_onnx.batch.sinks.parquet import SCHEMA
+            from flowers_onnx.tables.parquet import SCHEMA
 
             to_files = beam.io.WriteToParquet(prefix, SCHEMA, file_name_suffix=suffix, codec="zstd")
             rows | f"{label}: cells" >> beam.Map(parquet_row) | label >> to_files
@@ -45,6 +45,6 @@ def _to_table(name: str) -> beam.PTransform:
 
 def table_schema() -> dict[str, object]:
     """The schema as BigQuery's REST API has it."""
-    from flowers_onnx.batch.sinks.bigquery import SCHEMA
+    from flowers_onnx.tables.bigquery import SCHEMA
 
     return {"fields": [field.to_api_repr() for field in SCHEMA]}

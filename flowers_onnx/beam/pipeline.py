@@ -10,16 +10,16 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.shared import Shared
 
-from flowers_onnx.batch.item import Item
-from flowers_onnx.batch.provenance import utc_now
-from flowers_onnx.batch.rows import Row, make_row
-from flowers_onnx.batch.storage import store_for
 from flowers_onnx.beam.options import Options
 from flowers_onnx.beam.outputs import write
 from flowers_onnx.classifier import Classifier
-from flowers_onnx.errors import ImageError
-from flowers_onnx.photos import MAX_BYTES
+from flowers_onnx.errors import StorageError, of_image
+from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.sources import Unreadable
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Item
+from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables.schema import utc_now
 
 #: Where the two counters, named by the rows' status, are found when a run has ended.
 COUNTERS = "flowers"
@@ -85,9 +85,7 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
         content: bytes | Unreadable
         try:
             content, item = store_for(item.uri).read(item, MAX_BYTES)
-        except ImageError as error:
-            content = Unreadable(item.uri, error)
-        (result,) = self._classifier.classify_many(
-            [content], top_k=self._options.top_k, lang=self._options.lang
-        )
+        except StorageError as error:
+            content = Unreadable(item.uri, of_image(error))
+        result = self._classifier.result(content, self._options.query)
         return make_row(item, result, self._run_id, utc_now())

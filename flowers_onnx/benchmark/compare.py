@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from flowers_onnx.benchmark.environment import FACTS
+from flowers_onnx.benchmark.document import KIND, SCHEMA
 from flowers_onnx.benchmark.samples import ratio
-from flowers_onnx.benchmark.schema import KIND, SCHEMA
+from flowers_onnx.environment import MACHINE_FACTS
 from flowers_onnx.errors import UsageError
 
 Key = tuple[str, int, str]
@@ -102,7 +102,7 @@ def _caveats(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
     here, there = new["environment"], old["environment"]
     found = [
         f"{fact}: {there.get(fact)} -> {here.get(fact)}"
-        for fact in FACTS
+        for fact in MACHINE_FACTS
         if here.get(fact) != there.get(fact)
     ]
     if new["photos"]["sha256"] != old["photos"]["sha256"]:

@@ -11,8 +11,26 @@ from flowers_onnx import __version__
 from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.rounds import Case
 from flowers_onnx.benchmark.samples import summary
-from flowers_onnx.benchmark.schema import KIND, SCHEMA, STAGES
 from flowers_onnx.photos import display_path
+
+KIND = "flowers-onnx benchmark"
+#: A minor step (1.1) adds fields, a major step (2.0) changes or removes some.
+SCHEMA = "1.0"
+
+#: The stages of a photo, in the order in which they happen.
+STAGES = (
+    "start",
+    "arguments",
+    "imports",
+    "load",
+    "read",
+    "decode",
+    "preprocess",
+    "inference",
+    "postprocess",
+    "output",
+    "exit",
+)
 
 
 def document(

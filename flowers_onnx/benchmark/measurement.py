@@ -7,20 +7,21 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from flowers_onnx.benchmark import compare, environment, photo
+from flowers_onnx import environment
+from flowers_onnx.benchmark import compare, load, photo
 from flowers_onnx.benchmark.document import document
 from flowers_onnx.benchmark.options import Options
-from flowers_onnx.benchmark.progress import progress
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.scenarios import Subject, scenario
+from flowers_onnx.console import progress
 from flowers_onnx.errors import ImageError, UsageError
 from flowers_onnx.photos import display_path
 
 
 def measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
     """Measure all cases; raises ``UsageError`` before, if one of ``saved`` can't be compared."""
-    facts = environment.describe()
-    load = environment.load_average()
+    facts = environment.machine_facts()
+    before = load.load_average()
     with photo.gather(options.paths) as photos, progress() as show:
         show(0, "loading")
         subjects = [
@@ -43,7 +44,7 @@ def measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
             raise UsageError(f"a photo can't be measured with any more: {error}") from error
     totals = {case.name: case.samples("total") for case in cases}
     facts |= {
-        "load_average": {"start": load, "end": environment.load_average()},
+        "load_average": {"start": before, "end": load.load_average()},
         "cpu_share": share.share,
     }
     return document(
@@ -52,7 +53,7 @@ def measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
         environment=facts,
         photos=found,
         stopped_by=stopped_by,
-        warnings=environment.warnings(load, facts["cpus"] or 1, share.share, totals),
+        warnings=load.warnings(before, facts["cpus"] or 1, share.share, totals),
     )
 
 

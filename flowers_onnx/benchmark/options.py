@@ -7,9 +7,9 @@ import math
 import os
 from dataclasses import dataclass
 
-from flowers_onnx.cpus import MAX_THREADS, allowed_cpus
+from flowers_onnx.cli.flags import choice, count
 from flowers_onnx.errors import UsageError
-from flowers_onnx.values import choice, count
+from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 
 SCENARIOS = ("cold", "single-stream", "offline")
 FORMATS = ("table", "md", "json", "jsonl", "csv")

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from flowers_onnx.benchmark.environment import FACTS
-from flowers_onnx.benchmark.schema import STAGES
+from flowers_onnx.benchmark.document import STAGES
 from flowers_onnx.benchmark.tables import Table, aligned, histogram, markdown
+from flowers_onnx.environment import MACHINE_FACTS
 
 Document = dict[str, Any]
 Row = dict[str, Any]
@@ -73,7 +73,7 @@ def _flat(record: Row) -> Row:
         "ratio_low": ratio_low,
         "ratio_high": ratio_high,
         "slower": comparison.get("slower"),
-        **{name: facts[name] for name in FACTS},
+        **{name: facts[name] for name in MACHINE_FACTS},
         "load_average": facts["load_average"]["start"],
         "warnings": "; ".join(record["warnings"]),
     }

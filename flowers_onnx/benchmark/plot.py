@@ -7,7 +7,7 @@ import tempfile
 from io import BytesIO
 from typing import Any
 
-from flowers_onnx.benchmark.schema import STAGES
+from flowers_onnx.benchmark.document import STAGES
 from flowers_onnx.errors import OutputError
 
 

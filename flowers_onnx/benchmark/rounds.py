@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from flowers_onnx.benchmark.environment import CpuShare
+from flowers_onnx.benchmark.load import CpuShare
 from flowers_onnx.benchmark.samples import half_width
 from flowers_onnx.benchmark.scenarios import Sample, Scenario, Subject
 

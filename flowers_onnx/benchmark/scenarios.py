@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import time
@@ -11,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from flowers_onnx.benchmark import processes
-from flowers_onnx.benchmark.memory import peak_rss
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.environment import model_sha256
 from flowers_onnx.errors import UsageError
+from flowers_onnx.machine import peak_rss
 from flowers_onnx.results import Failure
 
 #: Milliseconds by stage, among them ``total`` (wall time) and, where it is known, ``cpu``.
@@ -45,10 +45,12 @@ class Subject:
         (result,) = classifier.classify_many([photo])
         if isinstance(result, Failure):
             raise UsageError(f"can't measure with {result.path}: {result.message}")
-        with open(classifier.info.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         first = {"load": load, **asdict(result.timing)}
-        return cls(classifier, digest, {name: round(value, 4) for name, value in first.items()})
+        return cls(
+            classifier,
+            model_sha256(classifier.info),
+            {name: round(value, 4) for name, value in first.items()},
+        )
 
 
 class Scenario(Protocol):
@@ -97,7 +99,7 @@ class Cold:
             "--",
             photo,
         ]
-        traced = processes.run([*processes.module_command("flowers_onnx.benchmark.probe"), *words])
+        traced = processes.run([*processes.module_command("flowers_onnx.cli.probe"), *words])
         real = processes.run([*processes.flowers_command(), *words])
         stamps = json.loads(traced.output.splitlines()[-1])
         if stamps["peak_rss"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from flowers_onnx.errors import ImageError
-from flowers_onnx.photos import MAX_BYTES
+from flowers_onnx.image_formats import MAX_BYTES
 
 #: Longest line: the largest photo in base64, and room for the rest of the request.
 MAX_LINE = MAX_BYTES * 4 // 3 + (1 << 20)

@@ -12,18 +12,11 @@ from typing import Any, NoReturn
 from flowers_onnx.errors import ImageError, from_os_error
 from flowers_onnx.metadata import LANGUAGES
 from flowers_onnx.photos import display_path
+from flowers_onnx.results import Query
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.stream.framing import Frame
 
 _FIELDS = ("id", "path", "bytes", "top_k", "lang")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to answer; each request may say otherwise."""
-
-    top_k: int
-    lang: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +25,7 @@ class Request:
 
     id: Any
     source: str | bytes | Unreadable
-    options: Options
+    query: Query
 
 
 class BadRequest(Exception):  # noqa: N818  the request is bad, not this program
@@ -44,14 +37,14 @@ class BadRequest(Exception):  # noqa: N818  the request is bad, not this program
         self.id = id
 
 
-def raw_request(frame: Frame, defaults: Options) -> Request:
+def raw_request(frame: Frame, defaults: Query) -> Request:
     """A frame that is the image itself; raises ``BadRequest``."""
     if frame.error:
         raise BadRequest(frame.error, frame.number)
     return Request(frame.number, frame.data, defaults)
 
 
-def json_request(frame: Frame, defaults: Options) -> Request:
+def json_request(frame: Frame, defaults: Query) -> Request:
     """A frame that is a JSON object; raises ``BadRequest``."""
     if frame.error:
         raise BadRequest(frame.error)
@@ -64,7 +57,7 @@ def json_request(frame: Frame, defaults: Options) -> Request:
         raise _bad("top_k must be a whole number of at least 1", request_id)
     if lang not in LANGUAGES:
         raise _bad(f"lang must be one of {', '.join(LANGUAGES)}", request_id)
-    return Request(request_id, _source(fields), Options(top_k, lang))
+    return Request(request_id, _source(fields), Query(top_k, lang))
 
 
 PARSERS = {"jsonl": json_request, "raw": raw_request}

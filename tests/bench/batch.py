@@ -26,8 +26,8 @@ from typing import Any
 import fire
 
 from flowers_onnx.batch.shard import Shard
-from flowers_onnx.batch.sinks import sink_for
 from flowers_onnx.sources import expand
+from flowers_onnx.tables import sink_for
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 

@@ -24,7 +24,7 @@ from contextlib import ExitStack
 
 import fire
 
-from flowers_onnx.batch.item import Item
+from flowers_onnx.storage.item import Item
 
 Get = Callable[[str], bytes]
 
@@ -32,7 +32,7 @@ BUCKET = "photos"
 
 
 def store(scheme: str) -> Get:
-    from flowers_onnx.batch.storage import store_for
+    from flowers_onnx.storage import store_for
 
     reader = store_for(f"{scheme}://")
     return lambda name: reader.read(Item(f"{scheme}://{BUCKET}/{name}"), 64 << 20)[0]

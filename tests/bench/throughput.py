@@ -19,7 +19,7 @@ from collections.abc import Callable
 import fire
 
 from flowers_onnx import Classifier
-from flowers_onnx.cpus import allowed_cpus
+from flowers_onnx.machine import allowed_cpus
 from flowers_onnx.pixels import decode
 from flowers_onnx.runtime import Session
 from flowers_onnx.sources import expand

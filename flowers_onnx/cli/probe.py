@@ -1,0 +1,77 @@
+"""``flowers classify PHOTO`` in a new process, with the time of each step.
+
+``python -m flowers_onnx.cli.probe WORD...`` runs the real command line and adds one line
+to its standard output: a JSON object of stamps (``time.perf_counter``, in seconds, whose zero
+all processes of a system share), the photo's ``Timing`` in ms and the peak memory in MiB.
+"""
+
+from time import perf_counter
+
+STARTED = perf_counter()
+
+# ruff: noqa: E402  the first stamp comes before any import that takes time
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import wraps
+from typing import Any, NoReturn
+
+
+def main(words: list[str]) -> NoReturn:
+    """Run ``words`` as the command line would, report, and leave as it does."""
+    from flowers_onnx.cli.commands import COMMANDS, Job
+    from flowers_onnx.cli.main import main as run
+
+    stamps: dict[str, Any] = {"started": STARTED}
+    command = COMMANDS["classify"]
+
+    @wraps(command)
+    def traced(*paths: str, **flags: str) -> Job:
+        job = command(*paths, **flags)
+
+        def work() -> int:
+            stamps["accepted"] = perf_counter()
+            _trace_classifier(stamps)
+            return job.work()
+
+        return Job(work)
+
+    COMMANDS["classify"] = traced
+    code = run(words)
+    stamps["returned"] = perf_counter()
+    if code == 0:
+        import json  # the command does without it until it loads the model
+
+        from flowers_onnx.machine import peak_rss
+
+        stamps["peak_rss"] = peak_rss()
+        stamps["leaving"] = perf_counter()
+        print(json.dumps(stamps), flush=True)
+    os._exit(code)
+
+
+def _trace_classifier(stamps: dict[str, Any]) -> None:
+    """Let the classifier that the command will load note when, and where a photo's time went."""
+    from flowers_onnx import classifier
+    from flowers_onnx.results import Prediction, Result
+
+    class Traced(classifier.Classifier):
+        """The classifier with stamps."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            stamps["loading"] = perf_counter()
+            super().__init__(*args, **options)
+            stamps["loaded"] = perf_counter()
+
+        def results(self, sources: Iterable[Any], *query: Any) -> Iterator[Result]:
+            for result in super().results(sources, *query):
+                if isinstance(result, Prediction):
+                    stamps["timing"] = asdict(result.timing)
+                yield result
+
+    classifier.Classifier = Traced  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

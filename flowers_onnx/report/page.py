@@ -1,0 +1,216 @@
+"""The page as HTML, a piece at a time; every text of the results is escaped."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from string import Template
+from typing import TypeVar
+
+from flowers_onnx import __version__
+from flowers_onnx.report import assets
+from flowers_onnx.report.summary import Species, Summary, species_of
+from flowers_onnx.report.texts import Words, safe
+from flowers_onnx.report.thumbnails import SIZE, Thumbnail
+from flowers_onnx.results import Failure, Prediction
+from flowers_onnx.storage.uris import link, local_path
+
+Thumbnails = Callable[[Iterable[Prediction]], Iterable[Thumbnail]]
+K = TypeVar("K", Species, str)
+
+#: Bars that are seen before the rest is unfolded.
+_FIRST_BARS = 20
+
+
+@dataclass(slots=True)
+class Page:
+    """One page about ``name``; ``folder`` is where it will be, None if that isn't known.
+
+    ``lacking`` counts the photos that couldn't be shown, once the parts have been written.
+    """
+
+    summary: Summary
+    name: str
+    folder: str | None
+    words: Words
+    lacking: int = field(default=0, init=False)
+
+    def parts(self, thumbnails: Thumbnails) -> Iterator[str]:
+        """The page from its first character to its last."""
+        head, tail = assets.read("report.html").split("$groups")
+        values = self._values()
+        yield Template(head).substitute(values)
+        yield from self._species_groups(thumbnails)
+        yield from self._error_groups()
+        yield Template(tail).substitute(values, after=self._lacking_note())
+
+    def _values(self) -> dict[str, str]:
+        words, counts = self.words, self.summary
+        totals = {
+            "images": counts.total,
+            "species_found": len(counts.species),
+            "errors_found": counts.errors.total(),
+        }
+        shown = {species_of(photo) for photo in counts.photos}
+        species = [(kind.label, count, kind in shown) for kind, count in _ranked(counts.species)]
+        codes = {failure.code for failure in counts.failures}
+        errors = [(code, count, code in codes) for code, count in _ranked(counts.errors)]
+        return {
+            **words.all(),
+            **assets.inline(),
+            "lang": words.lang,
+            "version": __version__,
+            "title": words.text("title", name=self.name),
+            "totals": "".join(
+                f"<li>{words.text(key)} <strong>{words.number(count)}</strong></li>"
+                for key, count in totals.items()
+            ),
+            "model": words.text("model", models=", ".join(sorted(counts.models))),
+            "notes": self._head_notes(),
+            "species_chart": _bars(words, species, "s"),
+            "error_chart": _bars(words, errors, "e") or f"<p>{words.text('no_errors')}</p>",
+        }
+
+    def _head_notes(self) -> str:
+        words, counts = self.words, self.summary
+        notes = ""
+        if not counts.total:
+            notes += _note(words.text("empty", name=self.name))
+        if counts.left_out:
+            figures = {
+                "shown": counts.total - counts.left_out,
+                "all": counts.total,
+                "left_out": counts.left_out,
+            }
+            notes += _note(words.text("left_out", **figures))
+        return notes
+
+    def _lacking_note(self) -> str:
+        return _note(self.words.text("lacking", count=self.lacking)) if self.lacking else ""
+
+    def _species_groups(self, thumbnails: Thumbnails) -> Iterator[str]:
+        members: defaultdict[Species, list[Prediction]] = defaultdict(list)
+        for photo in self.summary.photos:
+            members[species_of(photo)].append(photo)
+        for photos in members.values():
+            photos.sort(key=lambda photo: -photo.confidence)
+        ranked = _ranked(self.summary.species)
+        pictures = iter(thumbnails([photo for kind, _ in ranked for photo in members[kind]]))
+        for position, (kind, total) in enumerate(ranked):
+            if not members[kind]:
+                continue
+            name = safe(kind.label)
+            if kind.scientific_name:
+                name += f' <i lang="la">{safe(kind.scientific_name)}</i>'
+            name = f'<span class="name">{name}</span>'
+            yield self._group_head(f"s{position}", "", name, len(members[kind]), total)
+            yield '<ul class="photos">\n'
+            for photo in members[kind]:
+                yield self._card(photo, next(pictures))
+            yield "</ul>\n</section>\n"
+
+    def _error_groups(self) -> Iterator[str]:
+        members: defaultdict[str, list[Failure]] = defaultdict(list)
+        for failure in self.summary.failures:
+            members[failure.code].append(failure)
+        for position, (code, total) in enumerate(_ranked(self.summary.errors)):
+            if not members[code]:
+                continue
+            name = f'<code class="name">{safe(code)}</code>'
+            yield self._group_head(f"e{position}", " wrong", name, len(members[code]), total)
+            yield '<ul class="failures">\n'
+            yield from map(self._failure, members[code])
+            yield "</ul>\n</section>\n"
+
+    def _group_head(self, anchor: str, style: str, name: str, shown: int, total: int) -> str:
+        words = self.words
+        count = words.number(total)
+        if shown < total:
+            count = words.text("of", shown=shown, all=total)
+        return (
+            f'<section class="group{style}" id="{anchor}">\n'
+            f'<h3>{name} <span class="count" data-total="{total}">{count}</span></h3>\n'
+        )
+
+    def _card(self, photo: Prediction, thumbnail: Thumbnail) -> str:
+        words, path = self.words, photo.path or ""
+        name, confidence = _name(path), words.percent(photo.confidence)
+        # Beside the name, for those who hear the page.
+        alt = words.text("alt", label=photo.label, confidence=confidence, name=name)
+        if thumbnail.url:
+            picture = (
+                f'<img src="{thumbnail.url}" alt="{alt}" width="{SIZE}" height="{SIZE}" '
+                'loading="lazy" decoding="async">'
+            )
+        else:
+            self.lacking += 1
+            reason = words.text(thumbnail.lack or "gone")
+            picture = f'<span class="lack" role="img" aria-label="{alt}, {reason}">{reason}</span>'
+        local = local_path(path)
+        if thumbnail.lack == "gone" or local is None:  # nothing to open: only its name to show
+            opener = f'<button type="button">{picture}</button>'
+        else:
+            opener = f'<a href="{link(local, self.folder)}" target="_blank">{picture}</a>'
+        candidates = "".join(
+            f"<li><b>{safe(one.label)}</b> <span>{words.percent(one.confidence)}</span></li>"
+            for one in photo.top
+        )
+        latin = f'<p lang="la">{safe(photo.scientific_name)}</p>' if photo.scientific_name else ""
+        return (
+            f'<li data-confidence="{photo.confidence * 100:.4f}">{opener}'
+            f'<div class="more"><ol>{candidates}</ol>{latin}'
+            f'<p><bdi class="path">{safe(path)}</bdi></p></div>'
+            f'<p class="caption"><b>{confidence}</b> <bdi>{safe(name)}</bdi></p></li>\n'
+        )
+
+    def _failure(self, failure: Failure) -> str:
+        path = failure.path or ""
+        local = local_path(path)
+        shown = f'<bdi class="path">{safe(path)}</bdi>'
+        if local is not None and os.path.isfile(local):
+            shown = f'<a href="{link(local, self.folder)}" target="_blank">{shown}</a>'
+        return f"<li>{shown} <span>{safe(failure.message)}</span></li>\n"
+
+
+def _ranked(counts: Counter[K]) -> list[tuple[K, int]]:
+    """The most frequent first, equals by name."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{text}</p>\n'
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2] or path or "-"
+
+
+def _bars(words: Words, counts: Sequence[tuple[str, int, bool]], prefix: str) -> str:
+    """A chart of names and their counts, the largest first.
+
+    Bar ``i`` links to ``#{prefix}{i}`` if the third value says that this is on the page.
+    """
+    lines = []
+    for position, (name, count, linked) in enumerate(counts):
+        bar = (
+            f'<span class="what">{safe(name)}</span><svg aria-hidden="true">'
+            f'<rect width="{100 * count / counts[0][1]:.2f}%" height="100%" rx="2"/></svg>'
+            f'<span class="count">{words.number(count)}</span>'
+        )
+        if linked:
+            lines.append(f'<li><a href="#{prefix}{position}">{bar}</a></li>\n')
+        else:
+            lines.append(f'<li><span class="bar">{bar}</span></li>\n')
+    if not lines:
+        return ""
+    chart = _bar_list(lines[:_FIRST_BARS], prefix)
+    if rest := lines[_FIRST_BARS:]:
+        label = words.text("more", count=len(rest))
+        chart += f"<details><summary>{label}</summary>{_bar_list(rest, prefix)}</details>"
+    return chart
+
+
+def _bar_list(lines: list[str], prefix: str) -> str:
+    return f'<ol class="bars {prefix}">\n{"".join(lines)}</ol>\n'

@@ -1,0 +1,40 @@
+"""``flowers report`` from its options to its exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from flowers_onnx.console import say
+from flowers_onnx.errors import UsageError
+from flowers_onnx.report.page import Page
+from flowers_onnx.report.summary import summarize
+from flowers_onnx.report.texts import Words
+from flowers_onnx.report.thumbnails import thumbnails
+from flowers_onnx.tables.reading import read_results
+from flowers_onnx.writers import open_output
+
+
+def run(results: Sequence[str], out: str | None, lang: str, most: int) -> int:
+    """Write the page; 1 if there is no result to show, which the page says too."""
+    for word in results:
+        if out and os.path.exists(out) and os.path.exists(word) and os.path.samefile(out, word):
+            raise UsageError(f"--out {out} would overwrite the results")
+    with open_output(out) as stream:
+        summary = summarize(read_results(results), most)
+        folder = os.path.dirname(os.path.realpath(out)) if out and out != "-" else None
+        page = Page(summary, _name(results), folder, Words(lang))
+        for part in page.parts(thumbnails):
+            stream.write(part)
+    if page.lacking:
+        say(f"flowers: photos gone, changed or out of reach: {page.lacking}; the page says so")
+    if not summary.total:
+        say(f"flowers: no results in {', '.join(results)}")
+        return 1
+    return 0
+
+
+def _name(results: Sequence[str]) -> str:
+    """What the page is about: the files' names, if they are few."""
+    names = [os.path.basename(word.rstrip("/")) for word in results]
+    return ", ".join(names[:3]) + (f" + {len(names) - 3}" if names[3:] else "")

@@ -1,0 +1,103 @@
+"""Photos as small squares inside the page."""
+
+from __future__ import annotations
+
+import io
+import os
+from base64 import b64encode
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+
+from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.photos import PhotoReader
+from flowers_onnx.pixels import Pixels
+from flowers_onnx.results import Prediction
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.uris import local_path, split
+
+#: Side in pixels.
+SIZE = 160
+#: Most bytes of one: a thousand of them, in base64 and with their text, stay below 15 MB
+#: whatever they show. A photo takes about half of it.
+_MOST_BYTES = 10_000
+#: Tried in this order until one is small enough.
+_QUALITIES = (75, 60, 45, 30, 15)
+#: Enough to hide how long a bucket takes to answer; what is decoded at a time is limited by
+#: its pixels.
+_WORKERS = 8
+#: A bucket that has failed this often is not asked again: each may take a minute of retries.
+_PATIENCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A ``data:`` URL, or why there is none: the photo is gone, or no longer the same."""
+
+    url: str | None = None
+    lack: Literal["gone", "changed"] | None = None
+
+
+def thumbnails(photos: Iterable[Prediction]) -> Iterator[Thumbnail]:
+    """One for each of ``photos``, in their order, made ahead by threads; never fails."""
+    maker = _Maker()
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="flowers-thumbnail")
+    waiting: deque[Future[Thumbnail]] = deque()
+    try:
+        for photo in photos:
+            waiting.append(pool.submit(maker.make, photo))
+            if len(waiting) > 4 * _WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Maker:
+    def __init__(self) -> None:
+        # The square in the middle is what the network looked at, nearly.
+        self._reader = PhotoReader(Preprocess(SIZE, 1.0, "lanczos"), MAX_PIXELS)
+        self._failures: Counter[str] = Counter()
+
+    def make(self, result: Prediction) -> Thumbnail:
+        source = self._source(result.path or "")
+        photo = None if source is None else self._reader.read(source)
+        if photo is None or photo.decoded is None:
+            return Thumbnail(lack="gone")
+        if result.sha256 not in (None, photo.sha256):
+            return Thumbnail(lack="changed")
+        data = b64encode(_encoded(photo.decoded.pixels)).decode()
+        return Thumbnail(f"data:image/webp;base64,{data}")
+
+    def _source(self, name: str) -> str | bytes | None:
+        """A path, or the bytes of an object in a bucket; None if there is nothing to read."""
+        path = local_path(name)
+        if path is not None:
+            return path if os.path.isfile(path) else None  # a pipe would never end
+        bucket = name
+        try:
+            bucket = split(name)[0]
+            if self._failures[bucket] >= _PATIENCE:
+                return None
+            return store_for(name).read(Item(name), MAX_BYTES)[0]
+        except Exception as error:  # whatever a client raises costs this photo, not the page
+            self._failures[bucket] += getattr(error, "code", "") not in ("not_found", "too_large")
+            return None
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    """WebP of at most ``_MOST_BYTES``, unless even the lowest quality takes more."""
+    image = Image.fromarray(pixels)
+    for quality in _QUALITIES:
+        file = io.BytesIO()
+        image.save(file, "WEBP", quality=quality)
+        if file.tell() <= _MOST_BYTES:
+            break
+    return file.getvalue()

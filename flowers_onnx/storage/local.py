@@ -1,0 +1,150 @@
+"""Files: ``file:///absolute/path``, percent-encoded, or a plain path."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from flowers_onnx.atomic import create, replacing
+from flowers_onnx.errors import StorageError, UsageError
+from flowers_onnx.sources import STDIN, Unreadable, expand
+from flowers_onnx.storage.failures import of_file, refuse_larger, reported
+from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.uris import file_uri, literal_prefix, path_of
+
+
+class LocalStore:
+    """A ``Store`` of files; ``Item.version`` is ``<size>-<mtime in ns>``."""
+
+    def list(self, uri: str) -> Iterator[Item]:
+        try:
+            path = path_of(uri)
+        except UsageError as error:
+            raise UsageError(f"can't list {uri}: {error}") from error
+        if literal_prefix(path) == path and not os.path.lexists(path):
+            raise StorageError("not_found", f"{uri}: no such file or folder")
+        return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path)
+
+    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+        try:
+            with open(_path(item.uri), "rb", buffering=0, opener=_open) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise StorageError("not_a_file", "not a regular file")
+                refuse_larger(found.st_size, max_bytes)
+                data = file.readall()
+        except OSError as error:
+            raise of_file(error) from error
+        except ValueError as error:  # a null byte or a lone surrogate in the name
+            raise StorageError("not_found", "no such file or folder") from error
+        if item.version != (version := _version(found)):
+            item = replace(item, version=version)
+        return data, item if item.size == len(data) else replace(item, size=len(data))
+
+    def download(self, uri: str) -> bytes | None:
+        with reported(f"can't read {uri}"):
+            try:
+                with open(_path(uri), "rb") as file:
+                    return file.read()
+            except FileNotFoundError:
+                return None
+
+    def fetch(self, uri: str, path: str) -> bool:
+        with reported(f"can't read {uri}"):
+            try:
+                source = open(_path(uri), "rb")  # noqa: SIM115 - closed by the next line
+            except FileNotFoundError:
+                return False
+            with source, open(path, "wb") as target:
+                shutil.copyfileobj(source, target)
+                return True
+
+    def upload(self, path: str, uri: str) -> None:
+        with (
+            reported(f"can't write {uri}"),
+            open(path, "rb") as source,
+            replacing(_ready(uri)) as temporary,
+            open(temporary, "wb") as copy,
+        ):
+            shutil.copyfileobj(source, copy)
+
+    def write(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
+        with reported(f"can't write {uri}"):
+            target = _ready(uri)
+            if if_absent:
+                return create(target, data)
+            with replacing(target) as temporary, open(temporary, "wb") as copy:
+                copy.write(data)
+        return True
+
+    def names(self, prefix: str) -> Sequence[str]:
+        with reported(f"can't list {prefix}"):
+            start = _path(prefix)
+        # abspath would take a slash off the end, which means: only what is in the folder.
+        start = os.path.abspath(start) + ("/" if start.endswith("/") else "")
+        found = []
+        for folder, folders, files in os.walk(os.path.dirname(start), onerror=_unless_missing):
+            inside = os.path.join(folder, "")
+            folders[:] = [f for f in folders if _may_hold(os.path.join(inside, f, ""), start)]
+            found += [path for file in files if (path := inside + file).startswith(start)]
+        return [file_uri(path) for path in sorted(found)]
+
+    def delete(self, uri: str) -> None:
+        with reported(f"can't remove {uri}"), contextlib.suppress(FileNotFoundError):
+            os.unlink(_path(uri))
+
+
+def _path(uri: str) -> str:
+    try:
+        return path_of(uri)
+    except UsageError as error:
+        raise StorageError("not_found", str(error)) from error
+
+
+def _ready(uri: str) -> str:
+    """The path of what is to be written, its folder made: a bucket has every folder."""
+    path = os.path.abspath(_path(uri))
+    if os.path.isdir(path):
+        raise StorageError("not_a_file", "it is a folder")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def _items(word: str) -> Iterator[Item]:
+    for found in expand([word], None):
+        match found:
+            case str():
+                yield _describe(found)
+            case Unreadable(path, error) if error.code not in {"no_images", "not_found"}:
+                yield Item(file_uri(path))  # a folder in the folder: to read it gives its error
+
+
+def _describe(path: str) -> Item:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return Item(file_uri(path))  # reading it gives the error
+    return Item(file_uri(path), _version(found), found.st_size)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _open(path: str, flags: int) -> int:
+    """Open without waiting for the other end, should it be a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _may_hold(folder: str, start: str) -> bool:
+    return folder.startswith(start) or start.startswith(folder)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        with reported(f"can't read {error.filename}"):
+            raise error

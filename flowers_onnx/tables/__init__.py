@@ -1,0 +1,78 @@
+"""Sinks: where the rows of a batch are published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from flowers_onnx.errors import UsageError
+from flowers_onnx.storage.uris import path_of, scheme_of, suffix_of
+from flowers_onnx.tables.files import Format, LocalFile, ObjectFile
+from flowers_onnx.tables.results import Row
+
+SUFFIXES = (".jsonl", ".csv", ".parquet", ".sqlite")
+
+
+class Sink(Protocol):
+    """One result, in whatever form; one run at a time may publish to it."""
+
+    #: False: ``publish`` replaces the result, and is given all rows. True: it adds to a table.
+    appends: bool
+
+    def existing(self) -> Iterator[Row]:
+        """The rows of an earlier result, none if there is no such result.
+
+        From a sink that appends they have what tells an image and its run: ``source_uri``,
+        ``source_version``, ``source_id``, ``status`` and ``run_id``. Raises ``UsageError`` for
+        what is no result, or one of another version; such a thing is never overwritten.
+        """
+
+    def publish(self, rows: Iterable[Row]) -> None:
+        """Make ``rows`` the result, in one step; raises ``OutputError``.
+
+        To a sink that appends give the new rows only. If that fails or is killed, give it the
+        same ones in the same order once more: what has arrived already is not added again.
+        """
+
+    def close(self) -> None:
+        """Remove what was kept on the way, such as a local copy; publish does that, too."""
+
+
+def sink_for(uri: str) -> Sink:
+    """The sink of a path, ``file://``, ``gs://``, ``s3://`` or ``bigquery://`` URI.
+
+    Raises ``UsageError`` for an unknown form and for a missing extra.
+    """
+    match scheme := scheme_of(uri):
+        case "file":
+            return LocalFile(path_of(uri), _format(uri))
+        case "gs" | "s3":
+            return ObjectFile(uri, _format(uri))
+        case "bigquery":
+            from flowers_onnx.tables.bigquery import BigQueryTable
+
+            return BigQueryTable(uri)
+    raise UsageError(
+        f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"
+    )
+
+
+def _format(uri: str) -> Format:
+    match suffix_of(uri):
+        case ".jsonl":
+            from flowers_onnx.tables.lines import JsonLines
+
+            return JsonLines()
+        case ".csv":
+            from flowers_onnx.tables.lines import Csv
+
+            return Csv()
+        case ".parquet":
+            from flowers_onnx.tables.parquet import Parquet
+
+            return Parquet()
+        case ".sqlite":
+            from flowers_onnx.tables.sqlite import Sqlite
+
+            return Sqlite()
+    raise UsageError(f"a result's name must end in one of {', '.join(SUFFIXES)}, not as {uri} does")

@@ -1,0 +1,119 @@
+"""Results that are one file, on disk or in a bucket, whatever their format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+import weakref
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol
+
+from flowers_onnx.atomic import remove_leftovers, replacing
+from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.storage import store_for
+from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import problem
+
+
+class Format(Protocol):
+    """Rows to a file and back, in constant memory."""
+
+    def read(self, path: str) -> Iterator[Row]:
+        """The rows; raises ``ValueError`` where the file is none of this format and schema."""
+
+    def write(self, rows: Iterable[Row], path: str) -> None:
+        """Fill the empty file at ``path``; raises ``OSError``."""
+
+
+class LocalFile:
+    """A result on disk."""
+
+    appends = False
+
+    def __init__(self, path: str, format: Format) -> None:
+        self._path, self._format = path, format
+
+    def existing(self) -> Generator[Row, None, None]:
+        return _rows(self._format, self._path, self._path)
+
+    def publish(self, rows: Iterable[Row]) -> None:
+        with contextlib.closing(self.existing()) as earlier:
+            next(earlier, None)  # a foreign file is refused
+        try:
+            remove_leftovers(self._path)
+            with replacing(self._path) as temporary:
+                self._format.write(rows, temporary)
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {_reason(error)}") from error
+
+    def close(self) -> None:
+        pass
+
+
+class ObjectFile:
+    """A result in a bucket: written here, then uploaded whole."""
+
+    appends = False
+
+    def __init__(self, uri: str, format: Format) -> None:
+        self._uri, self._format = uri, format
+        self._store = store_for(uri)
+        self._earlier: str | None = None
+
+    def existing(self) -> Generator[Row, None, None]:
+        # A generator of its own, so that the copy is there as long as somebody reads it.
+        yield from _rows(self._format, self._fetched(), self._uri)
+
+    def publish(self, rows: Iterable[Row]) -> None:
+        with contextlib.closing(self.existing()) as earlier:
+            next(earlier, None)  # a foreign file is refused
+        try:
+            with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
+                path = os.path.join(folder, "result")
+                self._format.write(rows, path)
+                self._store.upload(path, self._uri)
+        except OSError as error:
+            raise OutputError(f"can't write to {self._uri}: {_reason(error)}") from error
+        self.close()
+
+    def close(self) -> None:
+        if self._earlier is not None:
+            shutil.rmtree(os.path.dirname(self._earlier), ignore_errors=True)
+            self._earlier = None
+
+    def _fetched(self) -> str:
+        """A copy of the earlier result; it is read more than once, and fetched once."""
+        if self._earlier is None:
+            folder = tempfile.mkdtemp(prefix="flowers-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # without a close()
+            self._earlier = os.path.join(folder, "result")
+            self._store.fetch(self._uri, self._earlier)
+        return self._earlier
+
+
+def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise OutputError(f"can't write to {name}: it is not a file")
+        if not found.st_size:
+            return  # there is nothing in it to be lost
+        for number, row in enumerate(format.read(path), 1):
+            if why := problem(row):
+                raise ValueError(f"in row {number}, {why}")
+            yield row
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"can't read {name}: {_reason(error)}") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{name} is not a result that can be continued: {error}; it won't be overwritten"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

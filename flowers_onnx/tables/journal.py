@@ -1,0 +1,255 @@
+"""The journal: rows of a run that isn't finished, kept where a killed run can be continued.
+
+JSON Lines, first a header, then rows; ``{"complete": true}`` as the last line says that all
+rows are there and only have to be published. A line is written whole, or cut off by the end
+of the process; the next run drops the rest of such a line, and does its image again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Protocol
+
+from flowers_onnx.console import say
+from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.results import RECORD_SCHEMA
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.uris import is_remote, path_of
+from flowers_onnx.tables.results import Row
+
+_HEADER = {"journal": 1, "schema": RECORD_SCHEMA}
+_COMPLETE = {"complete": True}
+_PUBLISHED = {"published": True}
+
+#: A bucket takes whole objects only: what was done since the last one is lost with the process.
+_PART_SECONDS = 30
+_PART_ROWS = 20_000
+_PART = re.compile(r"part-\d{20}\.jsonl")
+
+
+class Journal(Protocol):
+    """Rows that outlive the process."""
+
+    #: Whether all rows are there, so that they can be published.
+    complete: bool
+
+    def rows(self) -> Iterator[Row]:
+        """All rows so far, in the order they were added."""
+
+    def append(self, row: Row) -> None:
+        """Keep a row; raises ``OutputError`` if that isn't possible."""
+
+    def mark_complete(self) -> None:
+        """Say that no row will follow, before the rows are published."""
+
+    def close(self) -> None:
+        """Keep all that was appended, for a later run; nothing once it is removed."""
+
+    def remove(self) -> None:
+        """Forget all rows: they are published."""
+
+
+def open_journal(place: str) -> Journal:
+    """The journal at a path or, ending in no slash, under a bucket's URI.
+
+    Raises ``UsageError`` for a file that is no journal, or is used by another process,
+    ``OutputError`` if it can't be made.
+    """
+    return BucketJournal(place) if is_remote(place) else LocalJournal(path_of(place))
+
+
+class LocalJournal:
+    """A file that grows by a line a row."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
+        except OSError as error:
+            raise OutputError(f"can't write to {path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise UsageError(f"{path} is not a file, and can't be a journal")
+        _lock(self._file.fileno(), path)
+        try:
+            self.complete = self._repair()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def rows(self) -> Iterator[Row]:
+        with open(self._path, "rb") as file:
+            yield from _rows(file)
+
+    def append(self, row: Row) -> None:
+        self._write(row)
+
+    def mark_complete(self) -> None:
+        self._write(_COMPLETE)
+        os.fsync(self._file.fileno())
+        self.complete = True
+
+    def close(self) -> None:
+        if not self._file.closed:
+            with contextlib.suppress(OSError):
+                os.fsync(self._file.fileno())
+            self._file.close()
+
+    def remove(self) -> None:
+        if not self._file.closed:
+            os.unlink(self._path)  # while it is locked: nobody else can have begun to use it
+            self._file.close()
+
+    def _repair(self) -> bool:
+        """Cut off what a killed run left of its last line; returns whether all rows are there."""
+        with open(self._path, "rb") as file:
+            good, last = _check(file, self._path)
+        size = os.fstat(self._file.fileno()).st_size
+        if good < size:
+            say(f"flowers: {self._path}: dropped an unfinished line; it will be done again")
+            self._file.truncate(good)
+        if not good:
+            self._write(_HEADER)
+        return last == _COMPLETE
+
+    def _write(self, record: dict[str, Any]) -> None:
+        line = _line(record)
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+        if written != len(line):
+            raise OutputError(f"can't write to {self._path}: no space left")
+
+
+class BucketJournal:
+    """Objects ``NAME/part-...``, one for every half minute or so."""
+
+    def __init__(self, uri: str) -> None:
+        self._prefix = uri.rstrip("/") + "/"
+        self._store = store_for(uri)
+        self._pending: list[bytes] = []
+        self._last = time.monotonic()
+        names = self._store.names(self._prefix)
+        self._parts = sorted(name for name in names if _PART.fullmatch(name, len(self._prefix)))
+        self.complete = False
+        for part in self._parts:
+            _, last = _check(self._read(part), part)
+            self.complete = last == _COMPLETE
+            if last == _PUBLISHED:  # killed while it removed the parts
+                self._delete()
+                break
+
+    def rows(self) -> Iterator[Row]:
+        self._upload()
+        for part in self._parts:
+            yield from _rows(self._read(part))
+
+    def append(self, row: Row) -> None:
+        self._pending.append(_line(row))
+        if len(self._pending) >= _PART_ROWS or time.monotonic() - self._last > _PART_SECONDS:
+            self._upload()
+
+    def mark_complete(self) -> None:
+        self._pending.append(_line(_COMPLETE))
+        self._upload()
+        self.complete = True
+
+    def close(self) -> None:
+        self._upload()
+
+    def remove(self) -> None:
+        self._pending.clear()
+        if self._parts:
+            # Without this, a kill among the deletions would leave a journal of some of the rows.
+            self._pending.append(_line(_PUBLISHED))
+            self._upload()
+        self._delete()
+
+    def _delete(self) -> None:
+        for part in self._parts:  # the one that says so is the last
+            self._store.delete(part)
+        self._parts = []
+
+    def _upload(self) -> None:
+        self._last = time.monotonic()
+        if not self._pending:
+            return
+        # Behind the last one, even where this machine's clock is.
+        last = int(self._parts[-1][-26:-6]) if self._parts else 0
+        part = f"{self._prefix}part-{max(time.time_ns(), last + 1):020}.jsonl"
+        self._store.write(part, b"".join([_line(_HEADER), *self._pending]))
+        self._parts.append(part)
+        self._pending.clear()
+
+    def _read(self, part: str) -> BinaryIO:
+        content = self._store.download(part)
+        if content is None:
+            raise OutputError(f"{part} has vanished: is another run at work?")
+        return io.BytesIO(content)
+
+
+def _check(file: BinaryIO, name: str) -> tuple[int, dict[str, Any] | None]:
+    """How many bytes are whole lines of a journal, and the last of them."""
+    good, last = 0, None
+    for line in file:
+        record = _parse(line)
+        if not good:
+            _check_header(record, line, name)
+        if record is None:
+            break
+        last = record
+        good += len(line)
+    return good, last
+
+
+def _check_header(record: dict[str, Any] | None, line: bytes, name: str) -> None:
+    if record is None and _line(_HEADER).startswith(line):
+        return  # killed in its very first line
+    if record is None or "journal" not in record:
+        raise UsageError(f"{name} is not a journal of flowers batch; it won't be overwritten")
+    if record != _HEADER:
+        raise UsageError(
+            f"{name} is a journal of schema {record.get('schema')}, this program writes "
+            f"{RECORD_SCHEMA}: finish that run with the program that began it"
+        )
+
+
+def _rows(file: BinaryIO) -> Iterator[Row]:
+    for line in file:
+        record = json.loads(line)
+        if record not in (_HEADER, _COMPLETE, _PUBLISHED):
+            yield record
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if line.endswith(b"\n"):
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            return record if isinstance(record, dict) else None
+    return None
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"  # ASCII: nothing in it can be cut in two
+
+
+def _lock(descriptor: int, path: str) -> None:
+    """Keep a second process from running on the same journal, where the system can do that."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{path}: another run is at work on it") from None
+    except OSError:  # a file system without locks
+        return

@@ -1,0 +1,136 @@
+"""JSON Lines and CSV.
+
+A copy that stopped half-way ends in a part of a row. It is dropped, and its image done again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from flowers_onnx.console import say
+from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import FLAT, Cell, Field, flatten, problem, to_json, unflatten
+
+#: Far more than a row has; keeps a file without line ends from being read as one line.
+_MAX_LINE = 1 << 24
+
+
+class JsonLines:
+    """One row a line, as it is."""
+
+    def read(self, path: str) -> Iterator[Row]:
+        with open(path, "rb") as file:
+            for number, line in enumerate(_lines(file), 1):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    if _is_torn(file, line) and _BEGINNING.startswith(line[: len(_BEGINNING)]):
+                        _tell_torn(path)
+                        return
+                    raise ValueError(f"line {number} is not JSON") from None
+                yield row
+
+    def write(self, rows: Iterable[Row], path: str) -> None:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(to_json(row) + "\n" for row in rows)
+
+
+#: How each line of a result begins, so that a torn one can be told from foreign text.
+_BEGINNING = b'{"schema": "'
+
+
+class Csv:
+    """One flat row a record. A null is an empty cell, an empty text a quoted one."""
+
+    def read(self, path: str) -> Iterator[Row]:
+        with open(path, "rb") as file:
+            if next(_lines(file)).rstrip(b"\r\n").decode(errors="replace") != _HEADER:
+                raise ValueError("its header is another")
+            for number, record in enumerate(_records(file), 1):
+                try:
+                    row = _row(record)
+                except ValueError:
+                    row = None
+                if _is_torn(file, record) and problem(row):
+                    _tell_torn(path)
+                    return
+                if row is None:
+                    raise ValueError(f"row {number} can't be understood")
+                yield row
+
+    def write(self, rows: Iterable[Row], path: str) -> None:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(_HEADER + "\n")
+            file.writelines(",".join(map(_quoted, flatten(row))) + "\n" for row in rows)
+
+
+_HEADER = ",".join(field.name for field in FLAT)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: file.readline(_MAX_LINE), b"")
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """Lines, joined where a line end is inside quotes."""
+    lines = _lines(file)
+    for line in lines:
+        record = line
+        while record.count(b'"') % 2 and len(record) < _MAX_LINE:
+            following = next(lines, b"")
+            if not following:
+                break
+            record += following
+        yield record
+
+
+def _is_torn(file: BinaryIO, line: bytes) -> bool:
+    return not line.endswith(b"\n") and not file.read(1)
+
+
+@functools.cache  # a result is read more than once
+def _tell_torn(_path: str) -> None:
+    say("flowers: the earlier result ends in a part of a row; its image will be done again")
+
+
+# The csv module can't tell an empty cell from a quoted empty text before Python 3.13.
+_CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
+_SPECIAL = re.compile(r'[",\r\n]|\A\Z')
+
+
+def _row(record: bytes) -> Row:
+    text = record.decode().removesuffix("\n").removesuffix("\r")
+    cells = [_typed(cell, field) for cell, field in zip(_cells(text), FLAT, strict=True)]
+    return unflatten(cells)
+
+
+def _cells(record: str) -> Iterator[str | None]:
+    position, end = 0, ","
+    while end:
+        match = _CELL.match(record, position)
+        if match is None:
+            raise ValueError("no CSV")
+        quoted, plain, end = match.groups()
+        yield quoted.replace('""', '"') if quoted is not None else plain or None
+        position = match.end()
+
+
+def _typed(cell: str | None, field: Field) -> Cell:
+    if cell is None:
+        return None
+    match field.type:
+        case "integer":
+            return int(cell)
+        case "float":
+            return float(cell)
+    return cell
+
+
+def _quoted(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
+    return "" if cell is None else repr(cell)

@@ -1,0 +1,323 @@
+"""``flowers beam``: the rows of ``flowers batch``, and graphs that Dataflow accepts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import ROOT, Run, blocks
+
+from flowers_onnx import UsageError
+from flowers_onnx.beam.options import Files, Options, Table, parse
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.image_formats import MAX_BYTES
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Item
+from flowers_onnx.tables.results import BATCH_FIELDS, make_row
+
+HAS_BEAM = find_spec("apache_beam") is not None
+needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="apache-beam is not installed")
+#: Beam's own code warns of what is deprecated in other packages.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PAGE = ROOT / "docs" / "beam.md"
+#: Beam's embedded runner in one thread: no download, no server, no other process.
+EMBEDDED = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+
+
+def options(*words: str | Path, **flags: str | Path) -> Options:
+    given: dict[str, Any] = dict.fromkeys(
+        ("out", "dead_letter", "top_k", "model", "max_pixels"), None
+    )
+    return parse(tuple(map(str, words)), **{**given, "lang": "en", **flags_as_text(flags)})
+
+
+def flags_as_text(flags: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in flags.items()}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, sample: Path) -> Path:
+    """A folder with photos of odd names, one in a folder below, and files that are broken."""
+    folder = tmp_path / "photos of 100 % #1"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "b ñ+?.JPG", "more/[c]*.jpg", "--d.jpg"):
+        (folder / name).write_bytes(sample.read_bytes())
+    (folder / "broken.jpg").write_bytes(sample.read_bytes()[:500])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.mark.skipif(HAS_BEAM, reason="apache-beam is installed")
+def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: Path) -> None:
+    done = flowers("beam", sample, "--out", "rows.jsonl")
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "flowers: flowers beam needs the extra [beam]: pip install 'flowers-onnx[beam]'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "out", "complaint"),
+    [
+        ((), "rows.jsonl", "needs a SOURCE"),
+        (("--runner", "FlinkRunner"), "rows.jsonl", "needs a SOURCE"),
+        (("photos",), None, "needs --out"),
+        (("photos",), "rows.csv", "must end in .jsonl, .parquet"),
+        (("photos",), "bigquery://project.table", "PROJECT.DATASET.TABLE"),
+    ],
+)
+def test_wrong_usage(words: tuple[str, ...], out: str | None, complaint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        options(*words, **({} if out is None else {"out": out}))
+
+
+@needs_beam
+def test_what_begins_with_a_dash_is_for_beam() -> None:
+    parsed = options("a", "gs://b/c", "--runner", "SparkRunner", "x", out="gs://b/rows.parquet")
+    assert parsed.sources == ("a", "gs://b/c")
+    assert parsed.runner_options == ("--runner", "SparkRunner", "x")
+    assert parsed.out == Files("gs://b/rows", ".parquet")
+    assert parsed.dead_letter == Files("gs://b/rows.errors", ".jsonl")
+
+
+@needs_beam
+def test_a_table_has_its_failures_in_another() -> None:
+    parsed = options("a", out="bigquery://my-project.data.results")
+    assert parsed.out == Table("my-project:data.results")
+    assert parsed.dead_letter == Table("my-project:data.results_errors")
+
+
+def expected_rows(
+    folder: Path, classifier: Classifier, *, top_k: int = 5, lang: str = "en"
+) -> list[dict[str, Any]]:
+    """What ``flowers batch`` makes of a folder."""
+    rows = []
+    for item in store_for(str(folder)).list(str(folder)):
+        content, item = store_for(item.uri).read(item, MAX_BYTES)  # noqa: PLW2901
+        (result,) = classifier.classify_many([content], top_k=top_k, lang=lang)
+        rows.append(make_row(item, result, "", ""))
+    return rows
+
+
+def shared(row: dict[str, Any]) -> str:
+    """The columns that don't depend on the run, as bytes would show them."""
+    return json.dumps({k: v for k, v in row.items() if k not in {"run_id", "processed_at"}})
+
+
+def shared_text(pattern: str, folder: Path) -> list[str]:
+    """The lines of result files, without the columns that differ from run to run: the last two."""
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob(pattern))
+    return sorted(line.partition(', "run_id": ')[0] for line in text.splitlines())
+
+
+@needs_beam
+def test_the_rows_are_those_of_the_batch(flowers: Run, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    how = ("--top_k=2", "--lang=es")
+    # The second source is a part of the first: each image has one row all the same.
+    done = flowers("beam", photos, photos / "more", "--out", out / "beam.jsonl", *how)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == "flowers: 4 named, 2 failed\n"
+    flowers("batch", photos, "--out", out / "batch.jsonl", *how)
+    rows = shared_text("beam-*-of-*.jsonl", out)
+    assert len(rows) == 6
+    assert rows == shared_text("batch.jsonl", out)
+    failed = shared_text("beam.errors-*-of-*.jsonl", out)
+    assert failed == [row for row in rows if '"status": "error"' in row]
+    # The dead letter is a manifest: what it names can be tried again.
+    (letter,) = out.glob("beam.errors-*")
+    flowers("batch", "--from", letter, "--out", out / "again.jsonl", *how)
+    assert shared_text("again.jsonl", out) == failed
+    again = flowers("beam", photos, "--out", out / "beam.jsonl")
+    assert again.returncode == 2
+    assert b"there are results already" in again.stderr
+
+
+@needs_beam
+def test_parquet_holds_the_same_rows(photos: Path, tmp_path: Path, classifier: Classifier) -> None:
+    from flowers_onnx.beam.run import run
+    from flowers_onnx.tables.parquet import Parquet
+
+    assert run(options(photos, *EMBEDDED, out=tmp_path / "rows.parquet")) == 1
+    (path,) = tmp_path.glob("rows-*-of-*.parquet")
+    rows = list(Parquet().read(str(path)))
+    assert sorted(map(shared, rows)) == sorted(map(shared, expected_rows(photos, classifier)))
+
+
+@needs_beam
+def test_no_dead_letter_where_nothing_failed(sample: Path, tmp_path: Path) -> None:
+    from flowers_onnx.beam.run import run
+
+    assert run(options(sample, *EMBEDDED, out=tmp_path / "rows.jsonl")) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["rows-00000-of-00001.jsonl"]
+
+
+DATAFLOW = ("--runner=DataflowRunner", "--project=my-project", "--region=europe-west1")
+
+
+@needs_beam
+@pytest.mark.parametrize(
+    ("words", "out", "complaint"),
+    [
+        (("--max_num_worker=3",), "rows.jsonl", "no option --max_num_worker"),
+        (("--max_num_workers=3", "4"), "rows.jsonl", "no option 4"),
+        (DATAFLOW, "gs://b/rows.jsonl", "workers can't see"),
+        ((), "bigquery://p.d.t", "--temp_location"),
+    ],
+)
+def test_what_would_fail_on_the_workers_fails_here(
+    sample: Path, words: tuple[str, ...], out: str, complaint: str
+) -> None:
+    from flowers_onnx.beam.run import run
+
+    with pytest.raises(UsageError, match=complaint):
+        run(options(sample, *words, out=out))
+
+
+@needs_beam
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    from flowers_onnx.beam.run import run
+
+    with pytest.raises(UsageError, match="no images"):
+        run(options(tmp_path, *EMBEDDED, out=tmp_path / "rows.jsonl"))
+
+
+def documented(runner: str) -> list[str]:
+    """The words of the command in docs/beam.md for ``runner``."""
+    (command,) = [b for b in blocks(PAGE.read_text(), "bash") if f"--runner {runner}" in b]
+    return shlex.split(command.replace("\\\n", ""))[2:]
+
+
+class OneImage:
+    """In the place of a bucket, which the launching machine looks into."""
+
+    def list(self, uri: str) -> Iterator[Item]:
+        return iter([Item("gs://flowers-images/a.jpg", "1", 100)])
+
+
+@needs_beam
+@pytest.mark.parametrize("out", ["bigquery://p-1.flowers.results", "gs://results/rows.parquet"])
+def test_the_documented_dataflow_command_builds_and_stages_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    from flowers_onnx.beam import run as command
+    from flowers_onnx.cli.commands.beam import beam
+
+    monkeypatch.setattr(command, "store_for", lambda uri: OneImage())
+    monkeypatch.setattr(command, "_refuse_existing", lambda files: None)
+    words = documented("DataflowRunner")
+    split = words.index("--")
+    flags = dict(zip(words[1:split:2], words[2:split:2], strict=True))
+    assert flags.keys() == {"--out"}
+    # Later options win: what would go to Google goes into a folder and a file. Beam asks no
+    # service for anything where the endpoint is this machine.
+    offline = ["--no_auth", "--dataflow_endpoint=http://localhost:9"]
+    offline += [f"--staging_location={tmp_path}", f"--temp_location={tmp_path}"]
+    offline += [f"--template_location={tmp_path / 'job.json'}"]
+    job = beam(words[0], *words[split + 1 :], *offline, out=out)
+    assert job.work() == 0
+
+    written = json.loads((tmp_path / "job.json").read_text())
+    pool = written["environment"]["workerPools"][0]
+    assert pool["sdkHarnessContainerImages"][0]["containerImage"].endswith("flowers-worker:0.1.0")
+    given = written["environment"]["sdkPipelineOptions"]["options"]
+    assert (given["machine_type"], given["max_num_workers"]) == ("n2d-standard-2", 50)
+    graph = beam_runner_api_pb2.Pipeline()
+    graph.ParseFromString((tmp_path / "pipeline.pb").read_bytes())
+    steps = {step.unique_name for step in graph.components.transforms.values()}
+    assert {"Sources", "List", "Once each", "Classify", "Rows", "Dead letter"} <= steps
+
+
+@needs_beam
+@pytest.mark.parametrize("runner", ["DataflowRunner", "FlinkRunner", "SparkRunner"])
+def test_beam_knows_all_documented_options(runner: str) -> None:
+    from flowers_onnx.beam.run import pipeline_options
+
+    words = documented(runner)
+    pipeline_options(words[words.index("--") + 1 :])
+    with pytest.raises(UsageError, match="invalid int value"):
+        pipeline_options(["--max_num_workers=many"])
+
+
+def misfits(row: Any, fields: list[dict[str, Any]]) -> list[str]:
+    """What BigQuery refuses in a row of a load job."""
+    kinds = {"STRING": str, "INTEGER": int, "FLOAT": float, "TIMESTAMP": str, "RECORD": dict}
+    found = [name for name in row if name not in {field["name"] for field in fields}]
+    for field in fields:
+        value: Any = row.get(field["name"])
+        values: list[Any] = value if field["mode"] == "REPEATED" else [value]
+        for each in values:
+            if each is None:
+                found += [field["name"]] if field["mode"] != "NULLABLE" else []
+            elif type(each) is not kinds[field["type"]]:
+                found.append(field["name"])
+            elif each and field["type"] == "RECORD":
+                found += misfits(each, field["fields"])
+    return found
+
+
+@needs_beam
+def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
+    from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
+
+    from flowers_onnx.beam.outputs import table_schema
+    from flowers_onnx.tables.schema import table_row
+
+    schema: Any = table_schema()
+    parsed = parse_table_schema_from_json(json.dumps(schema))
+    assert [field.name for field in parsed.fields][-len(BATCH_FIELDS) :] == list(BATCH_FIELDS)
+    rows = [table_row(row) for row in expected_rows(photos, classifier)]
+    assert {row["status"] for row in rows} == {"ok", "error"}
+    coder = RowAsDictJsonCoder()
+    for row in rows:
+        assert coder.decode(coder.encode(row)) == row
+        assert misfits(row, schema["fields"]) == []
+    assert misfits({**rows[0], "colour": "red"}, schema["fields"]) == ["colour"]
+    assert misfits({**rows[0], "class_id": 60}, schema["fields"]) == ["class_id"]
+
+
+@needs_beam
+def test_from_a_bucket_into_a_bucket(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    gcs = pytest.importorskip("google.cloud.storage")
+    from apache_beam.internal.gcp import auth
+
+    from flowers_onnx import storage
+    from flowers_onnx.beam.run import run
+
+    server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="flowers")
+    server.start()
+    host, port = server._api._httpd.server_address
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
+    # Beam comes to that too, but looks for credentials for 20 seconds before.
+    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
+    storage._store.cache_clear()
+    try:
+        bucket = gcs.Client.create_anonymous_client().bucket("flowers")
+        bucket.blob("in/a%20b ñ.jpg").upload_from_filename(sample)
+        bucket.blob("in/broken.jpg").upload_from_string(b"no image")
+        assert run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl")) == 1
+        text = bucket.blob("out/rows-00000-of-00001.jsonl").download_as_text()
+        rows = {row["path"]: row for row in map(json.loads, text.splitlines())}
+        assert rows.keys() == {"gs://flowers/in/a%20b ñ.jpg", "gs://flowers/in/broken.jpg"}
+        for blob in bucket.list_blobs(prefix="in/"):
+            row = rows[f"gs://flowers/{blob.name}"]
+            assert (row["source_version"], row["size"]) == (str(blob.generation), blob.size)
+        failed = bucket.blob("out/rows.errors-00000-of-00001.jsonl").download_as_text()
+        assert json.loads(failed) == rows["gs://flowers/in/broken.jpg"]
+        with pytest.raises(UsageError, match="there are results already"):
+            run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl"))
+    finally:
+        server.stop()
+        storage._store.cache_clear()

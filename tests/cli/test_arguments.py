@@ -1,0 +1,114 @@
+"""Python Fire's pitfalls stay out of reach: words arrive as typed, and mistakes stop early."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import Run
+
+from flowers_onnx.cli.arguments import MARK, help_for, parse
+from flowers_onnx.cli.commands import COMMANDS
+from flowers_onnx.errors import UsageError
+
+ODD_NAMES = [
+    b"123", b"1e5", b"None", b"True", b"a,b.jpg", b"[a].jpg", b"{a}.jpg", b"(1,2)", b"a b.jpg",
+    b"-x.jpg", b"--top_k", b"--help", b"-", b"--", b"*.jpg", b"0x1f", b"'quoted'", b"#x.jpg",
+    "é ñ.jpg".encode(), "花.jpg".encode(), b"latin-\xe9.jpg", b"new\nline.jpg", b"a=b.jpg",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_file_names_arrive_as_typed(
+    flowers: Run, sample: Path, tmp_path: Path, name: bytes
+) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(sample.read_bytes())
+    dashes = [b"--"] if name.startswith(b"--") else []
+    word = b"./-" if name == b"-" else name
+    done = flowers("classify", "--format", "jsonl", *dashes, word)
+    assert done.returncode == 0, done.stderr
+    (record,) = map(json.loads, done.stdout.splitlines())
+    assert record["path"] == word.decode("utf-8", "backslashreplace")
+    assert record["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "say what to do"),
+        (["clasify", "x.jpg"], "no such command: clasify; did you mean classify?"),
+        (["classify"], "classify needs a PATH"),
+        (["classify", "x.jpg", "--topk", "3"], "did you mean --top_k?"),
+        (["classify", "x.jpg", "--top_k"], "--top_k needs a value"),
+        (["classify", "x.jpg", "--top_k", "--format", "csv"], "--top_k needs a value"),
+        (["classify", "x.jpg", "--top_k", "zero"], "--top_k needs a whole number"),
+        (["classify", "x.jpg", "--top_k", "0"], "--top_k needs a whole number"),
+        (["help", "nonsense"], "no such command: nonsense"),
+        (["classify", "x.jpg", "--threads", "9999"], "at most 1024"),
+        (["classify", "x.jpg", "--threads", "-1"], "--threads needs a whole number"),
+        (["classify", "x.jpg", "--format", "xml"], "--format must be one of"),
+        (["classify", "x.jpg", "--lang", "fr"], "--lang must be one of en, es, la"),
+        (["classify", "x.jpg", "--lang", "en", "--lang", "es"], "--lang is given twice"),
+        (["classify", "x.jpg", "-t", "3"], "no flag -t"),
+        (["classify", "-", "-"], "only once"),
+        (["classify", "x.jpg", "--interactive"], "no flag --interactive"),
+        (["labels", "x.jpg"], "labels takes no argument"),
+        (["info", "__class__"], "info takes no argument"),
+        (["info", "--format", "csv"], "--format must be one of text, json"),
+    ],
+)
+def test_mistakes_stop_before_any_work(
+    flowers: Run, tmp_path: Path, words: list[str], complaint: str
+) -> None:
+    done = flowers(*words, env={"FLOWERS_ONNX_MODEL": str(tmp_path / "never-opened")})
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert complaint in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_words_of_fire_are_names(flowers: Run) -> None:
+    done = flowers("classify", "--", "--interactive", "--trace", "--completion")
+    assert done.returncode == 1
+    assert done.stderr.count(b"(not_found)") == 3
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_goes_to_standard_output(flowers: Run, words: list[str]) -> None:
+    done = flowers(*words)
+    assert (done.returncode, done.stderr) == (0, b"")
+    for command in COMMANDS:
+        assert f"\n  {command} ".encode() in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(flowers: Run, command: str) -> None:
+    expected = help_for(command).encode() + b"\n"
+    assert flowers(command, "--help").stdout == expected
+    assert flowers(command, "x.jpg", "-h").stdout == expected
+    assert flowers("help", command).stdout == expected
+
+
+def test_hyphens_in_flags(flowers: Run, sample: Path) -> None:
+    done = flowers("classify", sample, "--top-k=2")
+    assert done.stdout.count(b"\n") == 2
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=8), max_size=6))
+def test_any_words_are_a_request_or_a_usage_error(words: list[str]) -> None:
+    try:
+        request = parse(words)
+    except UsageError as error:
+        assert str(error)
+    else:
+        assert request.help or request.argv[0] in COMMANDS
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_after_two_dashes_all_is_data(names: list[str]) -> None:
+    request = parse(["classify", "--top_k=3", "--", *names])
+    assert request.argv == ("classify", f"--top_k={MARK}3", *(MARK + name for name in names))
