@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, ROOT, blocks
+from support import FLOWERS, ROOT, blocks, needs
 
 from flowers_onnx.cli.arguments import MARK, parse
 from flowers_onnx.cli.commands import COMMANDS, Job
@@ -23,9 +23,7 @@ BATCH = (DOCS / "batch.md").read_text()
 SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
-)
+needs_systemd = needs("systemd-analyze")
 
 
 def shell_lines(page: str) -> list[str]:
