@@ -39,12 +39,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if reporter is None:  # a process of pytest-xdist
         return
     reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
-    lacking = [match[1] for why in reasons if (match := re.search(r"apt-get install (\S+?)'", why))]
+    found = [re.search(r"apt-get install ([\w-]+)", reason) for reason in reasons]
+    lacking = [match[1] for match in found if match]
     if lacking:
         packages = " ".join(sorted(set(lacking)))
-        reporter.write_line(
-            f"{len(lacking)} tests were skipped; to run them: apt-get install {packages}"
-        )
+        reporter.write_line(f"To run {len(lacking)} more: apt-get install {packages}")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -34,6 +35,11 @@ def test_public_names_are_the_exported_ones() -> None:
         assert getattr(flowers_onnx, name) is not None
     with pytest.raises(AttributeError):
         flowers_onnx.nothing  # noqa: B018
+
+
+def test_a_type_checker_sees_every_public_name() -> None:
+    seen = (Path(__file__).parent / "typing_api.py").read_text(encoding="utf-8")
+    assert [name for name in flowers_onnx.__all__ if not re.search(rf"\b{name}\b", seen)] == []
 
 
 @pytest.mark.parametrize(

@@ -80,16 +80,26 @@ def test_a_client_takes_more_photos_than_fit_into_the_pipes(client: list[str]) -
     assert done.stdout.count("pink-yellow dahlia") == 100
 
 
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that only root may look into."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o000)
+    yield folder
+    folder.chmod(0o700)
+
+
 @every_client
-def test_a_client_says_when_there_is_no_child(client: list[str]) -> None:
+def test_a_client_says_when_there_is_no_child(client: list[str], closed: Path) -> None:
     done = run(client, SAMPLE, FLOWERS_ONNX_MODEL="missing.onnx")
     assert (done.returncode, done.stdout) == (3, "")
     assert "can't read the model missing.onnx" in done.stderr
     folders = os.environ["PATH"].split(os.pathsep)
-    without = [folder for folder in folders if not (Path(folder) / "flowers").exists()]
-    done = run(client, SAMPLE, PATH=os.pathsep.join(without))
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr
+    without = [folder for folder in folders if shutil.which("flowers", path=folder) is None]
+    for path in (without, [*without, str(closed)], [str(closed), *without]):
+        done = run(client, SAMPLE, PATH=os.pathsep.join(path))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr
 
 
 @pytest.mark.parametrize("last_words", ["", '{"id": 1, "sta', "oops\n"])
