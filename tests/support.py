@@ -22,6 +22,8 @@ FLOWERS = Path(sys.executable).parent / "flowers"
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes, shells of POSIX")
+
 #: Programs that some tests run and a bare machine lacks, with Debian's packages for them.
 PACKAGES = {
     "strace": "strace",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support import FLOWERS
+from support import FLOWERS, posix
 
 from flowers_onnx.batch.log import Log
 
@@ -38,7 +37,10 @@ def test_a_log_gets_a_line_a_minute(
         assert (first["severity"], first["images"], first["rate"]) == ("INFO", 6100, 100)
 
 
+@posix
 def test_a_terminal_sees_a_bar_that_goes_away(tmp_path: Path) -> None:
+    import pty
+
     for number in range(60):
         Image.new("RGB", (300, 300), (number, 0, 0)).save(tmp_path / f"{number}.png")
     ours, theirs = pty.openpty()
