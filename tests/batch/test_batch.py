@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, PATIENCE, Run, noise_pictures, wait_until
+from support import FLOWERS, PATIENCE, Run, noise_pictures, posix, wait_until
 
 from flowers_onnx.tables import sink_for
 
@@ -282,6 +282,7 @@ def wait_for_rows(process: subprocess.Popen[bytes], journal: Path, count: int) -
     wait_until(lambda: has_rows() or process.poll() is not None)
 
 
+@posix
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on(
     album: Path, tmp_path: Path, stop: signal.Signals, code: int
@@ -306,6 +307,7 @@ def test_two_runs_at_once_are_refused(album: Path, tmp_path: Path, flowers: Run)
     assert b"another run is at work" in second.stderr
 
 
+@posix
 @pytest.mark.parametrize("kind", FILE_SINKS)
 def test_killed_twenty_times_and_every_image_is_there_once(
     album: Path, tmp_path: Path, kind: str

@@ -19,7 +19,7 @@ from fakes.faults import Faults, unreliable
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.s3 import FakeS3, fake_s3
 from fakes.server import Fake
-from support import FLOWERS, Run, noise_pictures
+from support import FLOWERS, Run, noise_pictures, posix
 
 TABLE = "project.dataset.results"
 
@@ -156,6 +156,7 @@ def test_four_shards_over_a_bad_network(
     }
 
 
+@posix
 @pytest.mark.parametrize("journal", ["", "gs://results/kills.journal"])
 def test_killed_twenty_times_and_every_row_is_there_once(
     pictures: Path, gcs: FakeGcs, bigquery: BigQueryFake, tmp_path: Path, journal: str

@@ -323,8 +323,8 @@ def emulator() -> Iterator[Emulator]:
         pytest.skip("needs gcp-storage-emulator: .ci/run beam")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
-    with running([*command, "--default-bucket=flowers"], port, {}):
+    words = ["start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+    with running([program, *words, "--default-bucket=flowers"], port, {}):
         yield Emulator("gs", url, {"STORAGE_EMULATOR_HOST": url})
 
 

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, SAMPLE, Run
+from support import FLOWERS, SAMPLE, Run, posix
 
 from flowers_onnx import Classifier
 from flowers_onnx.benchmark import processes
@@ -392,7 +391,10 @@ def test_photos_that_cannot_be_measured_with(flowers: Run, sample: Path, tmp_pat
         benchmark(str(sample), model="missing.onnx").work()
 
 
+@posix
 def test_a_terminal_sees_progress(sample: Path) -> None:
+    import pty
+
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [FLOWERS, "benchmark", sample, "--scenario", "single-stream", "--max_seconds", "0.1"],

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, PATIENCE, Run, needs, wait_until
+from support import FLOWERS, PATIENCE, Run, needs, posix, wait_until
 
 import flowers_onnx
 
@@ -163,6 +163,7 @@ def test_output_into_a_missing_folder(flowers: Run, sample: Path, tmp_path: Path
     assert done.stderr == b"flowers: can't write to no/such/out.json: No such file or directory\n"
 
 
+@posix
 def test_output_to_a_device(flowers: Run, sample: Path) -> None:
     done = flowers("classify", sample, "--output", "/dev/stdout")
     assert done.returncode == 0
@@ -195,6 +196,7 @@ def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
     assert process.wait(timeout=PATIENCE) == 0
 
 
+@posix
 @pytest.mark.parametrize(
     ("number", "said"), [(signal.SIGINT, b"flowers: interrupted\n"), (signal.SIGTERM, b"")]
 )
@@ -267,6 +269,7 @@ def test_info(flowers: Run) -> None:
     assert b"sha256: " in flowers("info").stdout
 
 
+@posix
 def test_interruption_while_waiting_for_a_pipe(sample: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "never")
     writer = -1
@@ -293,6 +296,7 @@ def test_interruption_while_waiting_for_a_pipe(sample: Path, tmp_path: Path) -> 
     os.close(writer)
 
 
+@posix
 @pytest.mark.parametrize("closed", ["0", "1", "2"])
 def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
     command = f'"{FLOWERS}" classify "{sample}" --format jsonl --output out.jsonl {closed}>&-'
@@ -303,6 +307,7 @@ def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
     assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
 
 
+@posix
 def test_closed_standard_output_is_an_output_error(sample: Path) -> None:
     command = f'"{FLOWERS}" classify "{sample}" >&-'
     done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=PATIENCE)
@@ -317,6 +322,7 @@ def test_a_photo_is_never_overwritten(flowers: Run, sample: Path, tmp_path: Path
     assert (tmp_path / "a.jpg").read_bytes() == sample.read_bytes()
 
 
+@posix
 def test_output_replaces_an_older_file_and_keeps_its_permissions(
     flowers: Run, sample: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from fakes.s3 import fake_s3
 from fakes.server import Fake
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import posix
 
 from flowers_onnx import storage
 from flowers_onnx.errors import StorageError, UsageError
@@ -543,6 +544,7 @@ def test_any_pattern_compiles(pattern: str) -> None:
         assert "range" in str(error)
 
 
+@posix
 def test_local_odds_and_ends(tmp_path: Path) -> None:
     store = store_for(str(tmp_path))
     os.mkfifo(tmp_path / "pipe.jpg")

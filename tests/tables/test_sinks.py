@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import ROOT, blocks
+from support import ROOT, blocks, posix
 
 from flowers_onnx import writers
 from flowers_onnx.errors import OutputError, UsageError
@@ -222,6 +222,7 @@ def test_many_rows_in_groups(path: Path) -> None:
     assert list(sink.existing()) == many
 
 
+@posix
 def test_permissions_are_those_of_any_new_file(path: Path) -> None:
     umask = os.umask(0o027)
     try:
@@ -277,6 +278,7 @@ def test_places_that_cannot_be_written(path: Path) -> None:
         sink_for(str(path)).publish(ROWS)
 
 
+@posix
 def test_a_full_disk_is_one_line(path: Path) -> None:
     """The largest file that a process may write stands for the disk's size."""
     import resource
