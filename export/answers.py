@@ -39,6 +39,7 @@ from photo_classifier import PhotoClassifier, read_photo
 from flowers_onnx import Classifier
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
+from flowers_onnx.record import Record
 
 #: Of a probability. Convolutions are exact everywhere, but Arm's kernel for residual additions
 #: rounds in fixed point and AVX2's in float: a few sums differ by 1. That moves the answer by
@@ -211,7 +212,7 @@ def pictures(folder: str, *, data: str = "", reference: str = str(REFERENCE)) ->
     write_pictures(names, Path(folder), Path(data))
 
 
-def _classify(names: Iterable[str], model: str, data: str) -> list[dict[str, Any]]:
+def _classify(names: Iterable[str], model: str, data: str) -> list[Record]:
     """Records of the named pictures, from the program's own classifier with one thread."""
     classifier = Classifier(model or None, threads=1)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.machine import allowed_cpus, cgroup_quota
 from flowers_onnx.metadata import ModelInfo
-from flowers_onnx.results import RECORD_SCHEMA
+from flowers_onnx.record import RECORD_SCHEMA
 
 #: The libraries that decide on an answer, and the modules that tell their versions.
 _LIBRARIES = {"onnxruntime": "onnxruntime", "numpy": "numpy", "pillow": "PIL"}

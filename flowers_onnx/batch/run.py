@@ -29,11 +29,12 @@ from flowers_onnx.errors import (
 )
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
+from flowers_onnx.results import Failure
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import sink_for
-from flowers_onnx.tables.results import make_row
+from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
 
 #: Species that the summary names.
@@ -49,7 +50,7 @@ def run(options: Options) -> int:
     try:
         batch = _Batch(options, log)
         with Output(
-            sink_for(options.out),
+            sink_for(options.out, RESULTS),
             options.journal,
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
@@ -117,11 +118,12 @@ class _Batch:
             self._log.progress(self._tally.images, self._skipped, self._tally)
             if limit is not None and self._tally.failed > limit:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
-            unread = unread + 1 if row["error"] and row["error"]["code"] in PASSING else 0
+            if not isinstance(result, Failure) or result.code not in PASSING:
+                unread = 0
+                continue
+            unread += 1
             if unread == _MOST_UNREAD:  # an outage is no result
-                raise OutputError(
-                    f"{unread} images in a row can't be read: {row['error']['message']}"
-                )
+                raise OutputError(f"{unread} images in a row can't be read: {result.message}")
 
     def _contents(self, output: Output, waiting: deque[Item]) -> Iterator[bytes | Unreadable]:
         """What was fetched, in the order of ``waiting``, to which its items are added."""

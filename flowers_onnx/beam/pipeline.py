@@ -18,7 +18,7 @@ from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables.rows import Row, make_row
 from flowers_onnx.tables.schema import utc_now
 
 #: Where the two counters, named by the rows' status, are found when a run has ended.

@@ -22,7 +22,8 @@ import numpy as np
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import OutputError, UsageError
-from flowers_onnx.results import RECORD_SCHEMA, Failure, Query, Result
+from flowers_onnx.record import RECORD_SCHEMA
+from flowers_onnx.results import Failure, Query, Result
 from flowers_onnx.stream.framing import FRAMINGS, Frame
 from flowers_onnx.stream.requests import PARSERS, BadRequest
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, Run, noise_pictures
-
-from flowers_onnx.tables import sink_for
+from support import FLOWERS, Run, noise_pictures, result_sink
 
 FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 
@@ -31,7 +29,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows_of(result: Path) -> list[dict[str, Any]]:
-    return list(sink_for(str(result)).existing())
+    return [{**row} for row in result_sink(result).existing()]
 
 
 def names_of(result: Path) -> Counter[str]:

@@ -70,7 +70,7 @@ def records(place: str, env: dict[str, str]) -> list[dict[str, Any]]:
     """The rows of a result in a bucket, by way of the program's own reading of it."""
     program = (
         "import json, sys; from flowers_onnx.tables import sink_for;"
-        "print(json.dumps(list(sink_for(sys.argv[1]).existing())))"
+        "print(json.dumps(list(result_sink(sys.argv[1]).existing())))"
     )
     python = FLOWERS.with_name("python")
     done = subprocess.run(

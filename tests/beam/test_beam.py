@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, Run, blocks
+from support import BATCH_FIELDS, ROOT, Run, blocks, make_row
 
 from flowers_onnx import UsageError
 from flowers_onnx.beam.options import Files, Options, Table, parse
@@ -19,7 +19,8 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import BATCH_FIELDS, make_row
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import AnyRow
 
 HAS_BEAM = find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="apache-beam is not installed")
@@ -107,7 +108,7 @@ def expected_rows(
     return rows
 
 
-def shared(row: dict[str, Any]) -> str:
+def shared(row: AnyRow) -> str:
     """The columns that don't depend on the run, as bytes would show them."""
     return json.dumps({k: v for k, v in row.items() if k not in {"run_id", "processed_at"}})
 
@@ -149,7 +150,7 @@ def test_parquet_holds_the_same_rows(photos: Path, tmp_path: Path, classifier: C
 
     assert run(options(photos, *EMBEDDED, out=tmp_path / "rows.parquet")) == 1
     (path,) = tmp_path.glob("rows-*-of-*.parquet")
-    rows = list(Parquet().read(str(path)))
+    rows = list(Parquet(RESULTS).read(str(path)))
     assert sorted(map(shared, rows)) == sorted(map(shared, expected_rows(photos, classifier)))
 
 
@@ -272,12 +273,11 @@ def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
     from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
 
     from flowers_onnx.beam.outputs import table_schema
-    from flowers_onnx.tables.schema import table_row
 
     schema: Any = table_schema()
     parsed = parse_table_schema_from_json(json.dumps(schema))
     assert [field.name for field in parsed.fields][-len(BATCH_FIELDS) :] == list(BATCH_FIELDS)
-    rows = [table_row(row) for row in expected_rows(photos, classifier)]
+    rows = [RESULTS.table_row(row) for row in expected_rows(photos, classifier)]
     assert {row["status"] for row in rows} == {"ok", "error"}
     coder = RowAsDictJsonCoder()
     for row in rows:

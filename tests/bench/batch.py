@@ -27,12 +27,14 @@ import fire
 
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.sources import expand
-from flowers_onnx.tables import sink_for
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from fakes.bigquery import BigQueryFake
 from fakes.gcs import fake_gcs
+
+from flowers_onnx.tables import sink_for
+from flowers_onnx.tables.rows import RESULTS
 
 _TABLE = "project.dataset.results"
 _FLOWERS = Path(sys.executable).with_name("flowers")
@@ -91,7 +93,7 @@ def _text(runs: list[_Run], photos: int) -> str:
 
 
 def _rows(results: Iterable[str]) -> Iterable[Mapping[str, Any]]:
-    return itertools.chain.from_iterable(sink_for(result).existing() for result in results)
+    return itertools.chain.from_iterable(sink_for(result, RESULTS).existing() for result in results)
 
 
 def _run(command: list[Any], folder: str) -> _Run:

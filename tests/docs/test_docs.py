@@ -17,7 +17,7 @@ import flowers_onnx
 from flowers_onnx.cli.arguments import general_help, help_for
 from flowers_onnx.cli.commands import COMMANDS
 from flowers_onnx.errors import IMAGE_ERROR_CODES
-from flowers_onnx.results import RECORD_SCHEMA
+from flowers_onnx.record import RECORD_SCHEMA
 
 README = (ROOT / "README.md").read_text()
 USAGE = (ROOT / "docs" / "usage.md").read_text()

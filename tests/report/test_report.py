@@ -18,7 +18,7 @@ import pytest
 from chromium import CHROMIUM, Chromium, Tab
 from fakes.gcs import fake_gcs
 from PIL import Image
-from support import Run
+from support import Run, make_row, result_sink
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import read_info
@@ -27,9 +27,8 @@ from flowers_onnx.report.texts import TEXTS
 from flowers_onnx.report.thumbnails import thumbnails
 from flowers_onnx.results import Candidate, Failure, Prediction, Result
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables import SUFFIXES, sink_for
+from flowers_onnx.tables import SUFFIXES
 from flowers_onnx.tables.reading import read_results
-from flowers_onnx.tables.results import make_row
 
 MODEL = "flowers-lite0/1.0-int8"
 LABELS = [label for label in read_info(find_model()).labels if label.scientific_name]
@@ -69,11 +68,11 @@ def record(path: str | Path, kind: int = 0, confidence: float = 0.5) -> dict[str
     )
     hashed = sha256(Path(path).read_bytes()).hexdigest() if os.path.isfile(path) else None
     latin = LABELS[kind].scientific_name
-    return Prediction(top, latin, str(path), hashed, 240, 180, MODEL).to_record()
+    return {**Prediction(top, latin, str(path), hashed, 240, 180, MODEL).to_record()}
 
 
 def failure(path: str, code: str, message: str = "can't be decoded") -> dict[str, Any]:
-    return Failure(code, message, path, None, MODEL).to_record()
+    return {**Failure(code, message, path, None, MODEL).to_record()}
 
 
 @pytest.fixture
@@ -157,7 +156,7 @@ def test_every_sink_gives_the_same_page(flowers: Run, tmp_path: Path) -> None:
     pages = set()
     for suffix in SUFFIXES:
         name = f"results{suffix}"
-        sink_for(str(tmp_path / name)).publish(iter(rows))
+        result_sink(str(tmp_path / name)).publish(iter(rows))
         done = flowers("report", name, "--out", "report.html")
         assert done.returncode == 0, done.stderr
         assert len(images(tmp_path / "report.html")) == 1
