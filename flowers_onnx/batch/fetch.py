@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
 from flowers_onnx.storage.item import Item
 
@@ -32,22 +33,21 @@ def fetch(
     arrived: SimpleQueue[Future[Fetched]] = SimpleQueue()
     sizes: dict[Future[Fetched], int] = {}  # of what is under way
     pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
-    held = 0
+    budget = Budget(_MAX_BYTES)
     waiting: Item | None = next(items, None)
     try:
         while waiting or sizes:
             while waiting and len(sizes) < at_a_time:
                 size = waiting.size if waiting.size is not None else _USUAL_BYTES
-                if sizes and held + size > _MAX_BYTES:
+                if not budget.try_take(size):
                     break
                 future = pool.submit(_fetch, read, waiting)
                 sizes[future] = size
                 future.add_done_callback(arrived.put)
-                held += size
                 waiting = next(items, None)
             future = arrived.get()
             yield future.result()
-            held -= sizes.pop(future)
+            budget.give_back(sizes.pop(future))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

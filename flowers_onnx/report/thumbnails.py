@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
 
+from flowers_onnx.concurrency import map_ordered
 from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.photos import PhotoReader
@@ -46,18 +46,9 @@ class Thumbnail:
 
 def thumbnails(photos: Iterable[Prediction]) -> Iterator[Thumbnail]:
     """One for each of ``photos``, in their order, made ahead by threads; never fails."""
-    maker = _Maker()
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="flowers-thumbnail")
-    waiting: deque[Future[Thumbnail]] = deque()
-    try:
-        for photo in photos:
-            waiting.append(pool.submit(maker.make, photo))
-            if len(waiting) > 4 * _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return map_ordered(
+        _Maker().make, photos, threads=_WORKERS, ahead=4 * _WORKERS, name="flowers-thumbnail"
+    )
 
 
 class _Maker:

@@ -13,11 +13,11 @@ import json
 import os
 import re
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
+from flowers_onnx.concurrency import GroupSync
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.storage import store_for
@@ -77,7 +77,7 @@ class LocalJournal:
 
     def __init__(self, path: str, version: str, *, durable: bool = False) -> None:
         self._path, self._header = path, _header(version)
-        self._sync = _GroupSync(self._flush) if durable else None
+        self._sync = GroupSync(self._flush) if durable else None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as error:
@@ -130,7 +130,10 @@ class LocalJournal:
         return last == _COMPLETE
 
     def _flush(self) -> None:
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
 
     def _write(self, record: AnyRow) -> None:
         line = _line(record)
@@ -140,36 +143,6 @@ class LocalJournal:
             raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
         if written != len(line):
             raise OutputError(f"can't write to {self._path}: no space left")
-
-
-class _GroupSync:
-    """One ``flush`` for all threads that wait at the same time."""
-
-    def __init__(self, flush: Callable[[], None]) -> None:
-        self._flush = flush
-        self._counting, self._flushing = threading.Lock(), threading.Lock()
-        self._asked = self._done = 0
-        self._failure: OSError | None = None
-
-    def wait(self) -> None:
-        """Return when a flush that began after this call has ended; raises ``OutputError``."""
-        with self._counting:
-            self._asked += 1
-            mine = self._asked
-        with self._flushing:
-            if self._done >= mine:  # by another thread, meanwhile
-                return
-            with self._counting:
-                upto = self._asked
-            try:
-                # After a failure nobody knows what the disk holds, and a second try tells nothing.
-                if self._failure:
-                    raise self._failure
-                self._flush()
-            except OSError as error:
-                self._failure = error
-                raise OutputError(f"the disk can't keep rows: {error.strerror}") from error
-            self._done = upto
 
 
 class BucketJournal:
