@@ -40,7 +40,7 @@ def test_public_names_are_the_exported_ones() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("cli", {"numpy", "PIL", "onnxruntime", "fire", "asyncio"}),
+        ("cli.main", {"numpy", "PIL", "onnxruntime", "fire", "asyncio"}),
         ("__main__", {"typing", "dataclasses", "pathlib", "json", "flowers_onnx.cli.main"}),
     ],
 )
