@@ -31,14 +31,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import drawings
 import fire
-from dataset import class_ids, list_photos, spread
-from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx import Classifier
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
+from lib import drawings
+from lib.dataset import class_ids, list_photos, spread
+from lib.photo_classifier import PhotoClassifier, read_photo
 
 #: Of a probability. Convolutions are exact everywhere, but Arm's kernel for residual additions
 #: rounds in fixed point and AVX2's in float: a few sums differ by 1. That moves the answer by

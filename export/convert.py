@@ -6,7 +6,7 @@
         [--crop_fraction 0.875] [--kernel bilinear] [--class_order numeric|alphabetical]
         [--size PIXELS] [--input_range 0,255] [--opset 17] [--inner_transposes 0]
 
-The file is written only when every gate holds: see ``onnx_gates.py``, and the outputs
+The file is written only when every gate holds: see ``lib/onnx_gates.py``, and the outputs
 must equal those of Keras on noise and, with ``--data``, on photos.
 """
 
@@ -23,21 +23,20 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import fire
 import keras
-import model_metadata
 import numpy as np
 import onnx
-import onnx_gates
 import onnxruntime as ort
 import tensorflow as tf
 import tf2onnx
-from dataset import class_ids, list_photos
 from fire.decorators import SetParseFns
-from keras_classifier import load, wrap
-from onnx_gates import BATCH, INPUT, GateError
-from photo_classifier import read_photo
 
 from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import Label, ModelInfo, Preprocess
+from lib import model_metadata, onnx_gates
+from lib.dataset import class_ids, list_photos
+from lib.keras_classifier import load, wrap
+from lib.onnx_gates import BATCH, INPUT, GateError
+from lib.photo_classifier import read_photo
 
 #: Largest difference of a probability, and of an embedding relative to its largest value.
 TOLERANCE = 1e-4

@@ -25,15 +25,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import fire
-import model_metadata
 import numpy as np
 import onnx
-import onnx_gates
-from dataset import class_ids, list_photos
 from optimize import optimize
-from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx.metadata import read_info
+from lib import model_metadata, onnx_gates
+from lib.dataset import class_ids, list_photos
+from lib.photo_classifier import PhotoClassifier, read_photo
 
 MAX_DIFFERENCE = 1e-3
 MAX_LOSS = 0.3  # percentage points
@@ -165,7 +164,7 @@ def _onnx(path: str, threads: int) -> Classify:
 def _keras(path: str, threads: int) -> Classify:
     # TensorFlow reads these when it starts, and refuses the same as calls later.
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-    from keras_classifier import load, wrap
+    from lib.keras_classifier import load, wrap
 
     model: Any = wrap(load(path))
     return lambda pixels: model.predict_on_batch(pixels[None])["probabilities"][0]

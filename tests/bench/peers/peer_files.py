@@ -25,14 +25,14 @@ import nncf
 import numpy as np
 import openvino
 import tensorflow as tf
-from dataset import class_ids, list_photos, spread
-from keras_classifier import load
-from photo_classifier import read_photo
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.pixels import Pixels
+from lib.dataset import class_ids, list_photos, spread
+from lib.keras_classifier import load
+from lib.photo_classifier import read_photo
 
 ROOT = Path(__file__).parents[3]
 #: The network's own scaling of pixels, its first layer.
