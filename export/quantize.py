@@ -1,6 +1,6 @@
 """Quantise an exported ONNX file to int8: static, QDQ, uint8 activations, int8 weights.
 
-    python export/quantize.py model/flowers-fp32.onnx --data DATA
+    python export/quantize.py model/flowers-fp32.onnx DATA
         --out model/flowers-int8.onnx [--count 512] [--methods minmax,percentile,entropy]
         [--weights paired|reduced|full] [--quantize_head]
 
@@ -54,8 +54,8 @@ class Agreement:
 
 def main(
     model: str,
-    *,
     data: str,
+    *,
     out: str,
     count: int = 512,
     methods: str | Sequence[str] = "minmax",

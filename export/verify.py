@@ -1,7 +1,7 @@
 """Parity of Keras, ONNX float32 and ONNX int8 on every validation photo, file to label.
 
-    python export/verify.py --keras_model model/flowers.keras --fp32 model/flowers-fp32.onnx
-        --int8 model/flowers-int8.onnx --data DATA [--ship model/flowers.onnx]
+    python export/verify.py DATA --keras_model model/flowers.keras
+        --fp32 model/flowers-fp32.onnx [--int8 model/flowers-int8.onnx] [--ship model/flowers.onnx]
         [--out verify.json] [--threads 1]
 
 Exit 1 when parity is lost: a label of float32 that is not Keras's, a probability further
@@ -53,10 +53,10 @@ class Result:
 
 
 def main(
+    data: str,
     *,
     keras_model: str,
     fp32: str,
-    data: str,
     int8: str = "",
     ship: str = "",
     out: str = "",
@@ -65,10 +65,10 @@ def main(
     """Print the parity table and decide what ships.
 
     Args:
+        data: a folder-per-class data set, of which ``data/valid`` is read.
         keras_model: the trained ``.keras`` file.
         fp32: what ``convert.py`` made of it.
         int8: what ``quantize.py`` made of that; optional.
-        data: a folder-per-class data set, of which ``data/valid`` is read.
         ship: where to write the file for users.
         out: a JSON file for the figures.
         threads: of every runtime, for times that can be compared.

@@ -1,6 +1,6 @@
 """The model in the peers' own formats, made by the peers' own tools.
 
-    PYTHONPATH=export python tests/bench/peers/peer_files.py FOLDER --data DATA [--count 300]
+    PYTHONPATH=export python tests/bench/peers/peer_files.py FOLDER DATA [--count 300]
 
 Writes ``litert-float32.tflite``, ``litert-int8.tflite``, ``openvino-fp32.xml`` and
 ``openvino-int8.xml`` (each ``.xml`` with its ``.bin``) to FOLDER. Everything starts from the
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[3]
 _SCALE, _ZERO_POINT = 1 / 128, 127
 
 
-def main(folder: str, *, data: str, count: int = 300) -> None:
+def main(folder: str, data: str, *, count: int = 300) -> None:
     """Write the four files; ``count`` training photos set the ranges of the int8 ones."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
