@@ -20,18 +20,12 @@ from flowers_onnx.batch.tally import Tally
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import (
     FlowersError,
-    ImageError,
     OutputError,
-    StorageError,
-    UsageError,
-    of_image,
-    of_source,
 )
-from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import Unreadable
-from flowers_onnx.storage import store_for
+from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
@@ -127,12 +121,9 @@ class _Batch:
 
     def _contents(self, output: Output, waiting: deque[Item]) -> Iterator[bytes | Unreadable]:
         """What was fetched, in the order of ``waiting``, to which its items are added."""
-        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
-            waiting.append(fetched.item)
-            if isinstance(fetched.content, ImageError):
-                yield Unreadable(fetched.item.uri, fetched.content)
-            else:
-                yield fetched.content
+        for content, item in fetch(self._to_do(output), self._options.fetch):
+            waiting.append(item)
+            yield content
 
     def _to_do(self, output: Output) -> Iterator[Item]:
         for item in self._items():
@@ -142,12 +133,9 @@ class _Batch:
                 self._skipped += 1
 
     def _items(self) -> Iterator[Item]:
-        try:
-            for item in _listed(self._options):
-                if self._options.shard.has(item.uri):
-                    yield item
-        except StorageError as error:
-            raise of_source(error) from error
+        for item in _listed(self._options):
+            if self._options.shard.has(item.uri):
+                yield item
 
     def _finish(self, earlier: int, tally: Tally) -> None:
         options = self._options
@@ -186,22 +174,10 @@ class _Batch:
         )
 
 
-def _read(item: Item) -> tuple[bytes, Item]:
-    try:
-        return store_for(item.uri).read(item, MAX_BYTES)
-    except StorageError as error:
-        raise of_image(error) from error
-
-
 def _listed(options: Options) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
-    listings = []
-    for source in options.sources:  # what is wrong with the last one is told before the first
-        listing = iter(store_for(source).list(source))
-        first = next(listing, None)
-        if first is None:
-            raise UsageError(f"no images in {source}")
-        listings.append(chain([first], listing))
+    # What is wrong with the last one is told before the first is read.
+    listings = [images_in(source) for source in options.sources]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

@@ -13,12 +13,13 @@ from typing import Literal
 from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
 
 from flowers_onnx.concurrency import map_ordered
-from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
+from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.photos import PhotoReader
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Prediction
-from flowers_onnx.storage import store_for
+from flowers_onnx.sources import Unreadable
+from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import local_path, split
 
@@ -77,10 +78,14 @@ class _Maker:
             bucket = split(name)[0]
             if self._failures[bucket] >= _PATIENCE:
                 return None
-            return store_for(name).read(Item(name), MAX_BYTES)[0]
-        except Exception as error:  # whatever a client raises costs this photo, not the page
-            self._failures[bucket] += getattr(error, "code", "") not in ("not_found", "too_large")
+            content, _ = read_image(Item(name))
+        except Exception:  # whatever a client raises costs this photo, not the page
+            self._failures[bucket] += 1
             return None
+        if isinstance(content, Unreadable):
+            self._failures[bucket] += content.error.code not in ("not_found", "too_large")
+            return None
+        return content
 
 
 def _encoded(pixels: Pixels) -> bytes:

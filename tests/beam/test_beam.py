@@ -215,7 +215,7 @@ def test_the_documented_dataflow_command_builds_and_stages_a_job(
     from flowers_onnx.beam import run as command
     from flowers_onnx.cli.commands.beam import beam
 
-    monkeypatch.setattr(command, "store_for", lambda uri: OneImage())
+    monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda uri: OneImage())
     monkeypatch.setattr(command, "_refuse_existing", lambda files: None)
     words = documented("DataflowRunner")
     split = words.index("--")

@@ -283,7 +283,7 @@ def test_photos_in_buckets_are_read_and_a_dead_bucket_is_left_alone(
                 raise RuntimeError("a client's own error")
             return sample.read_bytes(), item
 
-    monkeypatch.setattr("flowers_onnx.report.thumbnails.store_for", lambda uri: Store())
+    monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda uri: Store())
     uris = [f"gs://dead/{i}.jpg" for i in range(99)]
     uris += [f"gs://live/{kind}/{i}.jpg" for i in range(30) for kind in ("gone", "here")]
     uris += ["gs://live/odd/1.jpg", "gs://live/here/last.jpg"]
