@@ -16,6 +16,9 @@ SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 #: The command that pip installed beside this interpreter.
 FLOWERS = Path(sys.executable).parent / "flowers"
 
+#: Seconds that only what hangs takes, on a busy machine too.
+HANG = 60
+
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
