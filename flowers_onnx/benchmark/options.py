@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 
 from flowers_onnx.cli.flags import choice, count
-from flowers_onnx.errors import UsageError, missing_extra
+from flowers_onnx.errors import UsageError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 
 SCENARIOS = ("cold", "single-stream", "offline")
@@ -111,4 +111,4 @@ def _check_plot(path: str) -> None:
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise UsageError(f"--plot {path}: no such folder")
     if importlib.util.find_spec("matplotlib") is None:
-        raise missing_extra("plot", "--plot")
+        raise UsageError("--plot needs the extra [plot]: pip install 'flowers-onnx[plot]'")
