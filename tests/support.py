@@ -27,6 +27,8 @@ FLOWERS = Path(sys.executable).parent / "flowers"
 BATCH_FIELDS = ("source_uri", "source_version", "source_id", "size", "run_id", "processed_at")
 #: A row that tests take apart and alter.
 Row = dict[str, Any]
+#: Seconds that only what hangs takes, on a busy machine too.
+HANG = 60
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

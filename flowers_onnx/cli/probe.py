@@ -1,8 +1,8 @@
 """``flowers classify PHOTO`` in a new process, with the time of each step.
 
 ``python -m flowers_onnx.cli.probe WORD...`` runs the real command line and adds one line
-to its standard output: a JSON object of stamps (``time.perf_counter``, in seconds, whose zero
-all processes of a system share), the photo's ``Timing`` in ms and the peak memory in MiB.
+to its standard output: a JSON object of ``Stamps``, in seconds of ``time.perf_counter``, whose
+zero all processes of a system share.
 """
 
 from time import perf_counter
@@ -15,7 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import wraps
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from flowers_onnx.benchmark.scenarios import Stamps
 
 
 def main(words: list[str]) -> NoReturn:
@@ -23,7 +26,7 @@ def main(words: list[str]) -> NoReturn:
     from flowers_onnx.cli.commands import COMMANDS, Job
     from flowers_onnx.cli.main import main as run
 
-    stamps: dict[str, Any] = {"started": STARTED}
+    stamps: Stamps = {"started": STARTED}
     command = COMMANDS["classify"]
 
     @wraps(command)
@@ -51,7 +54,7 @@ def main(words: list[str]) -> NoReturn:
     os._exit(code)
 
 
-def _trace_classifier(stamps: dict[str, Any]) -> None:
+def _trace_classifier(stamps: "Stamps") -> None:
     """Let the classifier that the command will load note when, and where a photo's time went."""
     from flowers_onnx import classifier
     from flowers_onnx.results import Prediction, Result
