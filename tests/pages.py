@@ -93,14 +93,15 @@ def commands(line: str) -> Iterator[list[str]]:
         if set(token) <= set("<>&") and token not in {"&", "&&"}:
             next(tokens, None)  # the file
         elif set(token) <= set(_OPERATORS):
-            yield _command(words)
+            yield bare(words)
             words = []
         else:
             words.append(token)
-    yield _command(words)
+    yield bare(words)
 
 
-def _command(words: list[str]) -> list[str]:
+def bare(words: list[str]) -> list[str]:
+    """A command without what may stand before its name."""
     if words[:1] == ["coproc"]:
         words = words[2:]
     while words and (words[0] in _PREFIXES or re.match(r"\w+=", words[0])):
