@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from flowers_onnx.record import Timestamp
@@ -27,10 +30,43 @@ FLOWERS = Path(sys.executable).parent / "flowers"
 BATCH_FIELDS = ("source_uri", "source_version", "source_id", "size", "run_id", "processed_at")
 #: A row that tests take apart and alter.
 Row = dict[str, Any]
-#: Seconds that only what hangs takes, on a busy machine too.
-HANG = 60
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes, shells of POSIX")
+
+#: Programs that some tests run and a bare machine lacks, with Debian's packages for them.
+PACKAGES = {
+    "strace": "strace",
+    "qemu-x86_64": "qemu-user",
+    "node": "nodejs",
+    "javac": "default-jdk-headless",
+    "chromium-headless-shell": "chromium-headless-shell",
+    "systemd-analyze": "systemd",
+}
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip a test where ``program`` isn't installed."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=lacks(program))
+
+
+def lacks(program: str) -> str:
+    """Why a test was skipped; the last line of a run gathers the packages."""
+    return f"needs {program}" + (f": apt-get install {p}" if (p := PACKAGES.get(program)) else "")
+
+
+#: In seconds; only what hangs takes longer, on any machine.
+PATIENCE = 120
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Wait for an event; fails where it never comes."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.005)
 
 
 def noise_pictures(folder: Path, count: int, seed: int) -> None:

@@ -6,12 +6,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from support import PATIENCE
 
 from flowers_onnx import Classifier
 from flowers_onnx.concurrency import Budget, GroupSync, map_ordered
-
-#: Only a hang takes that long.
-PATIENCE = 30
 
 
 def in_thread(*work: object) -> list[threading.Thread]:

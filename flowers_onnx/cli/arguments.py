@@ -132,7 +132,7 @@ def _switch(flag: str, equals: str) -> str:
     return "yes"
 
 
-def _data(name: str, word: str, takes_words: bool) -> str:
+def _data(name: str, word: str, takes_words: bool) -> str:  # noqa: FBT001  passed by its name
     if not takes_words:
         raise UsageError(f"{name} takes no argument, but got: {word}")
     return MARK + word

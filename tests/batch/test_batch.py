@@ -8,13 +8,12 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, Run, noise_pictures, result_sink
+from support import FLOWERS, PATIENCE, Run, noise_pictures, result_sink, wait_until
 
 FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 
@@ -275,10 +274,10 @@ def start(folder: Path, result: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for_rows(process: subprocess.Popen[bytes], journal: Path, count: int) -> None:
-    while process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") > count:
-            return
-        time.sleep(0.005)
+    def has_rows() -> bool:
+        return journal.exists() and journal.read_bytes().count(b"\n") > count
+
+    wait_until(lambda: has_rows() or process.poll() is not None)
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -289,7 +288,7 @@ def test_a_stopped_run_says_how_to_go_on(
     with start(tmp_path, "r.jsonl") as process:
         wait_for_rows(process, tmp_path / "r.jsonl.journal", 3)
         process.send_signal(stop)
-        _, errors = process.communicate(timeout=5)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert b"the same command goes on from there" in errors
     assert sorted(os.listdir(tmp_path)) == ["list.csv", "r.jsonl.journal"]
@@ -327,7 +326,7 @@ def test_killed_twenty_times_and_every_image_is_there_once(
             assert Counter(row["source_id"] for row in rows_of(result)) == ids
             result.unlink()
     with start(tmp_path, result.name) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     assert Counter(row["source_id"] for row in rows_of(result)) == ids
     assert not (tmp_path / f"{result.name}.journal").exists()

@@ -124,14 +124,15 @@ def test_from_bucket_to_table(
 def test_four_shards_over_a_bad_network(
     pictures: Path, gcs: FakeGcs, bigquery: BigQueryFake, tmp_path: Path
 ) -> None:
+    gcs.create("many")
     for copy in range(8):
-        gcs.load("photos", pictures, f"many/{copy}/")
+        gcs.load("many", pictures, f"{copy}/")
     faults = Faults(rate=0.05, kinds=("unavailable", "too_many", "refused", "cut", "altered"))
-    faults.vanishing.add(gone := "many/3/07.png")
+    faults.vanishing.add(gone := "3/07.png")
     with unreliable(gcs, faults) as server:
 
         def run(shard: int) -> subprocess.CompletedProcess[bytes]:
-            words = ["batch", "gs://photos/many/", "--out", f"bigquery://{TABLE}"]
+            words = ["batch", "gs://many/", "--out", f"bigquery://{TABLE}"]
             return subprocess.run(
                 [FLOWERS, *words, "--shard", f"{shard}/4"],
                 cwd=tmp_path,
@@ -146,13 +147,13 @@ def test_four_shards_over_a_bad_network(
     assert faults.injected.total() >= 10
     rows = bigquery.rows(TABLE)
     expected = Counter(
-        f"gs://photos/many/{copy}/{path.name}" for copy in range(8) for path in pictures.iterdir()
+        f"gs://many/{copy}/{path.name}" for copy in range(8) for path in pictures.iterdir()
     )
     assert uris(rows) == expected
     failed = {row["source_uri"]: row["error"]["code"] for row in rows if row["error"]}
     assert failed == {
-        f"gs://photos/{gone}": "not_found",
-        **{f"gs://photos/many/{copy}/broken.jpg": "corrupt" for copy in range(8)},
+        f"gs://many/{gone}": "not_found",
+        **{f"gs://many/{copy}/broken.jpg": "corrupt" for copy in range(8)},
     }
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import HANG, ROOT
+from support import PATIENCE, ROOT
 
 HERE = Path(__file__).parent
 ENDS = re.compile(r"\n +fire\.Fire\(main\)\n\Z")
@@ -34,7 +34,7 @@ def test_a_script_starts_as_it_says(script: Path) -> None:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PAGER": "cat"},
         capture_output=True,
-        timeout=HANG,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, Run
+from support import FLOWERS, PATIENCE, Run, needs, wait_until
 
 import flowers_onnx
 
@@ -135,7 +134,7 @@ def test_a_folder_without_images(flowers: Run, tmp_path: Path) -> None:
     assert done.stderr == b"empty: no images in this folder (no_images)\n"
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@needs("setpriv")
 def test_an_unreadable_file(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").touch(mode=0o000)
     # Root reads everything unless it gives up that privilege.
@@ -193,7 +192,7 @@ def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
     process.stdout.close()
     with process.stderr:
         assert process.stderr.read() == b""
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -209,14 +208,12 @@ def test_stopping_leaves_nothing_behind(
         # A shell that runs tests in the background has its children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 20
-    while not os.listdir(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: os.listdir(tmp_path))
     process.send_signal(number)
     assert process.stderr is not None
     with process.stderr:
         assert process.stderr.read() == said
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=PATIENCE) == 128 + number
     assert os.listdir(tmp_path) == []
 
 
@@ -272,24 +269,35 @@ def test_info(flowers: Run) -> None:
 
 def test_interruption_while_waiting_for_a_pipe(sample: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "never")
-    process = subprocess.Popen(
+    writer = -1
+
+    def is_read() -> bool:
+        nonlocal writer
+        with contextlib.suppress(OSError):  # ENXIO while nobody has it open to read
+            writer = os.open(tmp_path / "never", os.O_WRONLY | os.O_NONBLOCK)
+        return writer >= 0
+
+    with subprocess.Popen(
         [FLOWERS, "classify", sample, "never", "--format", "jsonl"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
-    process.communicate()
+    ) as process:
+        try:
+            wait_until(is_read)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=PATIENCE) == 130
+        finally:
+            process.kill()
+    os.close(writer)
 
 
 @pytest.mark.parametrize("closed", ["0", "1", "2"])
 def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
     command = f'"{FLOWERS}" classify "{sample}" --format jsonl --output out.jsonl {closed}>&-'
     done = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=60
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
@@ -297,7 +305,7 @@ def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
 
 def test_closed_standard_output_is_an_output_error(sample: Path) -> None:
     command = f'"{FLOWERS}" classify "{sample}" >&-'
-    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=PATIENCE)
     assert done.returncode == 4
     assert done.stderr == b"flowers: standard output is closed\n"
 

@@ -23,7 +23,7 @@ from pages import (
     spans,
     twins,
 )
-from support import FLOWERS, ROOT
+from support import FLOWERS, ROOT, needs
 
 from flowers_onnx.cli.arguments import MARK, parse
 from flowers_onnx.cli.commands import COMMANDS, Job
@@ -36,9 +36,7 @@ BATCH = read(DOCS / "batch.md")
 SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
-)
+needs_systemd = needs("systemd-analyze")
 
 
 def command_lines(page: str) -> list[list[str]]:

@@ -18,7 +18,7 @@ import pytest
 from chromium import CHROMIUM, Chromium, Tab
 from fakes.gcs import fake_gcs
 from PIL import Image
-from support import HANG, Run, make_row, result_sink
+from support import PATIENCE, Run, lacks, make_row, result_sink
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import read_info
@@ -367,7 +367,7 @@ def test_hostile_names_end_no_element_and_no_attribute(report: Report) -> None:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium-headless-shell")
+        pytest.skip(lacks("chromium-headless-shell"))
     with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
         yield chromium
 
@@ -545,5 +545,5 @@ def test_a_thousand_photos_open_at_once(
               f" filtered in {filtering:.0f} ms")  # fmt: skip
     assert len(visible(tab)) == 500
     assert megabytes < 15
-    assert tab.seconds < HANG
+    assert tab.seconds < PATIENCE
     assert tab.complaints == []

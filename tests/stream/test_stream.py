@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FLOWERS, HANG, SAMPLE, Run
+from support import FLOWERS, PATIENCE, SAMPLE, Run
 
 from flowers_onnx.results import Query
 from flowers_onnx.stream.framing import MAX_LINE, Frame
@@ -55,7 +55,7 @@ class Child:
         """Close standard input; the remaining answers of a child that ends as it should."""
         self.stdin.close()
         answers = [json.loads(line) for line in self.stdout]
-        assert self.process.wait(HANG) == 0
+        assert self.process.wait(PATIENCE) == 0
         assert self.errors() == b""
         return answers
 
@@ -241,27 +241,27 @@ def test_sigterm_finishes_what_was_accepted() -> None:
         child.process.send_signal(signal.SIGTERM)
         answers = [json.loads(line) for line in child.stdout]
         assert [answer["id"] for answer in answers] == list(range(1, len(answers) + 1))
-        assert child.process.wait(HANG) == 0
+        assert child.process.wait(PATIENCE) == 0
         assert child.errors() == b""
 
 
 def test_sigterm_ends_an_idle_stream() -> None:
     with stream() as child:
         child.process.send_signal(signal.SIGTERM)
-        assert child.process.wait(HANG) == 0
+        assert child.process.wait(PATIENCE) == 0
 
 
 def test_ctrl_c_is_told_apart() -> None:
     with stream() as child:
         child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(HANG) == 130
+        assert child.process.wait(PATIENCE) == 130
         assert child.errors() == b"flowers: interrupted\n"
 
 
 def test_leaves_when_the_reader_does() -> None:
     with stream() as child:
         child.stdout.close()  # idle, and standard input stays open
-        assert child.process.wait(HANG) == 0
+        assert child.process.wait(PATIENCE) == 0
         assert child.errors() == b""
 
 
@@ -285,7 +285,7 @@ time.sleep(600)
     parent.wait()
     parent.stdout.close()
     try:
-        deadline = time.monotonic() + HANG
+        deadline = time.monotonic() + PATIENCE
         while is_running(child) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not is_running(child)

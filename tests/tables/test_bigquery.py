@@ -137,16 +137,15 @@ def test_a_publication_that_broke_off_goes_on(fake: BigQueryFake) -> None:
 def test_a_job_that_still_runs_is_waited_for(
     fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.job_seconds = 0.3
-    sink = result_sink(URI)
+    fake.job_polls = 4
 
-    def killed(job: object) -> None:
+    def killed(seconds: float) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bigquery, "_outcome", killed)
+        patch.setattr("time.sleep", killed)  # between two looks at the job
         with pytest.raises(KeyboardInterrupt):
-            sink.publish(rows_of(3))
+            result_sink(URI).publish(rows_of(3))
     assert uris(fake) == []
     result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
@@ -182,7 +181,7 @@ def test_a_fault_costs_no_row_and_doubles_none(
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_faults_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(60)
-    with BigQueryFake(rate=0.1, seed=seed, job_seconds=0.01, seconds_to_appear=0.1) as fake:
+    with BigQueryFake(rate=0.1, seed=seed, job_polls=2, seconds_to_appear=0.1) as fake:
         use(fake, monkeypatch)
         result_sink(URI).publish(iter(rows))
         assert fake.rows(TABLE) == [as_loaded(row) for row in rows]

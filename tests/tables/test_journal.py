@@ -7,11 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from support import PATIENCE
 
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.tables.journal import LocalJournal, open_journal
-
-PATIENCE = 30
 
 
 def test_a_journal_is_pinned(tmp_path: Path) -> None:
