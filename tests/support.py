@@ -11,6 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from flowers_onnx.cli.arguments import parse
+from flowers_onnx.cli.command import Job
+from flowers_onnx.cli.fire_adapter import route
+
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 #: The command that pip installed beside this interpreter.
@@ -31,3 +35,13 @@ def noise_pictures(folder: Path, count: int, seed: int) -> None:
 def blocks(page: str, language: str) -> list[str]:
     """The fenced code blocks of a page."""
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def job(*words: str | Path) -> Job:
+    """The job of a command line: all of its arguments checked, and nothing done."""
+    return route(parse(list(map(str, words))).argv)
+
+
+def flag_words(flags: dict[str, str]) -> list[str]:
+    """``{"top_k": "3"}`` -> ``["--top_k=3"]``."""
+    return [f"--{name}={value}" for name, value in flags.items()]

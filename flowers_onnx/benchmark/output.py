@@ -18,7 +18,7 @@ _QUANTILES = ("p50", "p90", "p99")
 
 
 def write(format: str, result: Document, stream: TextIO) -> None:
-    """Write ``result`` to ``stream``; ``format`` is one of ``options.FORMATS``."""
+    """Write ``result`` to ``stream``; ``format`` is one of ``--format``'s."""
     match format:
         case "json":
             stream.write(json.dumps(result, ensure_ascii=False) + "\n")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, SAMPLE, Run
+from support import FLOWERS, SAMPLE, Run, flag_words, job
 
 from flowers_onnx import Classifier
 from flowers_onnx.benchmark import processes
@@ -27,7 +27,6 @@ from flowers_onnx.benchmark.load import CpuShare, warnings
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.samples import FEWEST_RUNS, median_interval, ratio, summary
 from flowers_onnx.benchmark.scenarios import Sample, Subject
-from flowers_onnx.cli.commands.benchmark import benchmark
 from flowers_onnx.environment import MACHINE_FACTS
 from flowers_onnx.errors import FlowersError, ModelError, UsageError
 from flowers_onnx.machine import peak_rss
@@ -89,7 +88,8 @@ def saved(measured: Document, tmp_path: Path) -> Callable[..., Path]:
 def compared(*files: Path, **flags: str) -> tuple[int, str]:
     """The exit code and the output of comparing saved results."""
     output = files[0].with_name("output")
-    code = benchmark(compare=",".join(map(str, files)), output=str(output), **flags).work()
+    words = flag_words({"compare": ",".join(map(str, files)), "out": str(output), **flags})
+    code = job("benchmark", *words).work()
     return code, output.read_text()
 
 
@@ -177,7 +177,7 @@ def test_a_model_that_exists_is_not_taken_for_a_list(sample: Path, tmp_path: Pat
     model = tmp_path / "a,b.onnx"
     model.write_bytes(b"")
     with pytest.raises(ModelError, match=r"a,b\.onnx has no flowers-onnx metadata"):
-        benchmark(str(sample), model=str(model)).work()
+        job("benchmark", sample, "--model", model).work()
 
 
 def test_all_formats_tell_the_same(saved: Callable[..., Path]) -> None:
@@ -210,7 +210,7 @@ def test_two_saved_results_are_compared(
     flowers: Run, saved: Callable[..., Path], tmp_path: Path
 ) -> None:
     files = f"{saved('old.json', steady(100))},{saved('new.json', steady(120))}"
-    done = flowers("benchmark", "--compare", files, "--format", "json", "--output", "out.json")
+    done = flowers("benchmark", "--compare", files, "--format", "json", "--out", "out.json")
     assert (done.returncode, done.stdout) == (1, b"")
     assert json.loads((tmp_path / "out.json").read_text())["comparison"]["slower"] is True
 
@@ -307,8 +307,9 @@ def test_what_cannot_be_compared_is_said_before_measuring(
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(UsageError) as caught:
-            benchmark(
-                str(sample), compare=str(path), output=str(output), scenario="cold", warmup="0"
+            job(
+                *("benchmark", sample, "--compare", path, "--out", output),
+                *("--scenario", "cold", "--warmup", "0"),
             ).work()
         assert complaint in str(caught.value), name
         assert len(str(caught.value).splitlines()) == 1
@@ -341,7 +342,7 @@ def test_plot(
 def test_a_missing_extra_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'flowers-onnx\[plot\]'"):
-        benchmark(plot="plot.png")
+        job("benchmark", "--plot", "plot.png")
 
 
 @pytest.mark.parametrize(
@@ -363,15 +364,15 @@ def test_a_missing_extra_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_flags_are_checked(flags: dict[str, str], complaint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        benchmark(**flags)
+        job("benchmark", *flag_words(flags))
     assert complaint in str(caught.value)
 
 
 def test_words_that_make_no_sense(sample: Path) -> None:
     with pytest.raises(UsageError, match="give files"):
-        benchmark("-")
+        job("benchmark", "-")
     with pytest.raises(UsageError, match="takes no PATH"):
-        benchmark(str(sample), compare="a.json,b.json")
+        job("benchmark", sample, "--compare", "a.json,b.json")
 
 
 def test_photos_that_cannot_be_measured_with(flowers: Run, sample: Path, tmp_path: Path) -> None:
@@ -387,9 +388,9 @@ def test_photos_that_cannot_be_measured_with(flowers: Run, sample: Path, tmp_pat
         ("empty", "no images in this folder"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            benchmark(str(tmp_path / name)).work()
+            job("benchmark", tmp_path / name).work()
     with pytest.raises(ModelError):
-        benchmark(str(sample), model="missing.onnx").work()
+        job("benchmark", sample, "--model", "missing.onnx").work()
 
 
 def test_a_terminal_sees_progress(sample: Path) -> None:
