@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from help_blocks import with_help
 from support import ROOT, Run, blocks
 
 import flowers_onnx
@@ -56,6 +57,12 @@ def test_every_command_and_flag_is_documented(name: str) -> None:
     flags = {f"--{p.name.rstrip('_')}" for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert set(re.findall(r"^  (--\w+)", help_text, re.MULTILINE)) == flags
     assert help_text in "\n".join(blocks(USAGE, "text")), f"docs/usage.md lacks the help of {name}"
+
+
+def test_the_help_texts_are_those_of_the_program() -> None:
+    assert with_help(USAGE) == USAGE, "python tests/help_blocks.py writes them"
+    emptied = re.sub(r"(?<=```text\n)[A-Z].*?(?=```)", "", USAGE, flags=re.DOTALL)
+    assert with_help(emptied) == USAGE
 
 
 def test_general_help_and_exit_codes_are_documented() -> None:
