@@ -64,10 +64,10 @@ def _is_special(path: str) -> bool:
 
 
 def _refuse_image(path: str) -> None:
-    """A pattern after ``--output`` puts a photo in the place of the output file."""
+    """A pattern after ``--out`` puts a photo in the place of the output file."""
     with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
         if sniff(file.read(HEADER_SIZE)) is not None:
-            raise UsageError(f"--output {path} is an image; it won't be overwritten")
+            raise UsageError(f"--out {path} is an image; it won't be overwritten")
 
 
 def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:

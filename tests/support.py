@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from flowers_onnx.cli.arguments import parse
+from flowers_onnx.cli.command import Job
+from flowers_onnx.cli.fire_adapter import route
 from flowers_onnx.record import Timestamp
 from flowers_onnx.results import Result
 from flowers_onnx.storage.item import Item
@@ -91,3 +94,13 @@ def result_sink(place: str | Path) -> Sink:
 def make_row(item: Item, result: Result, run_id: str, processed_at: str) -> Row:
     """A row as a batch makes it."""
     return {**rows.make_row(item, result, run_id, Timestamp(processed_at))}
+
+
+def job(*words: str | Path) -> Job:
+    """The job of a command line: all of its arguments checked, and nothing done."""
+    return route(parse(list(map(str, words))).argv)
+
+
+def flag_words(flags: dict[str, str]) -> list[str]:
+    """``{"top_k": "3"}`` -> ``["--top_k=3"]``."""
+    return [f"--{name}={value}" for name, value in flags.items()]

@@ -66,9 +66,8 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
         self._classifier: Classifier = self._shared.acquire(self._load)
 
     def _load(self) -> Classifier:
-        limit = self._options.max_pixels
-        limits = {} if limit is None else {"max_pixels": limit}
-        return Classifier(self._options.model, threads=1, **limits)
+        options = self._options
+        return Classifier(options.model, threads=1, max_pixels=options.max_pixels)
 
     def process(self, element: tuple[str, Any]) -> Iterator[Row | TaggedOutput]:
         uri, listings = element

@@ -13,7 +13,7 @@ from flowers_onnx.environment import MACHINE_FACTS
 
 
 def write(format: str, result: Document, stream: TextIO) -> None:
-    """Write ``result`` to ``stream``; ``format`` is one of ``options.FORMATS``."""
+    """Write ``result`` to ``stream``; ``format`` is one of ``--format``'s."""
     match format:
         case "json":
             stream.write(json.dumps(result, ensure_ascii=False) + "\n")

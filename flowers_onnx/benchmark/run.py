@@ -13,7 +13,7 @@ from flowers_onnx.writers import open_output
 def run(options: Options) -> int:
     """Measure, compare, print; 1 if something is slower than it may be."""
     saved = [compare.load(path) for path in options.compare]
-    with open_output(options.output) as stream:
+    with open_output(options.out) as stream:
         result = saved[1] if len(saved) == 2 else _measured(options, saved)
         slower = bool(saved) and compare.compare(
             result, saved[0], options.compare[0], options.fail_above

@@ -13,8 +13,7 @@ STARTED = perf_counter()
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from functools import wraps
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -23,24 +22,24 @@ if TYPE_CHECKING:
 
 def main(words: list[str]) -> NoReturn:
     """Run ``words`` as the command line would, report, and leave as it does."""
-    from flowers_onnx.cli.commands import COMMANDS, Job
+    from flowers_onnx.cli import fire_adapter
+    from flowers_onnx.cli.command import Job
     from flowers_onnx.cli.main import main as run
 
     stamps: Stamps = {"started": STARTED}
-    command = COMMANDS["classify"]
+    route = fire_adapter.route
 
-    @wraps(command)
-    def traced(*paths: str, **flags: str) -> Job:
-        job = command(*paths, **flags)
+    def traced(argv: tuple[str, ...]) -> Job:
+        job = route(argv)
 
         def work() -> int:
             stamps["accepted"] = perf_counter()
             _trace_classifier(stamps)
             return job.work()
 
-        return Job(work)
+        return replace(job, work=work)
 
-    COMMANDS["classify"] = traced
+    fire_adapter.route = traced
     code = run(words)
     stamps["returned"] = perf_counter()
     if code == 0:

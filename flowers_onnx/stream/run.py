@@ -26,6 +26,7 @@ from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.record import RECORD_SCHEMA
 from flowers_onnx.results import Failure, Query, Result
 from flowers_onnx.stream.framing import FRAMINGS, Frame
+from flowers_onnx.stream.options import Options
 from flowers_onnx.stream.requests import PARSERS, BadRequest
 
 #: Version of the protocol; a new field is no new version.
@@ -39,13 +40,16 @@ _WATCH_SECONDS = 0.4
 _STDIN, _STDOUT = 0, 1
 
 
-def serve(classifier: Classifier, framing: str, query: Query) -> None:
-    """Say that we are ready, then answer standard input until its end, or SIGTERM.
+def run(options: Options) -> int:
+    """Say that we are ready, then answer standard input until its end, or SIGTERM; returns 0.
 
-    Raises ``BrokenPipeError`` when the reader of the answers has left, ``OutputError`` if
-    they can't be written, ``UsageError`` if standard input can't be read.
+    Raises ``ModelError`` before that, ``BrokenPipeError`` when the reader of the answers has
+    left, ``OutputError`` if they can't be written, ``UsageError`` if standard input can't be
+    read.
     """
-    _Stream(classifier, framing, query).run()
+    classifier = Classifier(options.model, threads=options.threads, max_pixels=options.max_pixels)
+    _Stream(classifier, options.framing, options.query).run()
+    return 0
 
 
 class _Stream:

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from flowers_onnx.errors import UsageError
-from flowers_onnx.storage.uris import path_of, scheme_of, suffix_of
+from flowers_onnx.storage.uris import (
+    is_remote,
+    is_table,
+    path_of,
+    scheme_of,
+    suffix_of,
+    table_of,
+)
 from flowers_onnx.tables.files import Format, LocalFile, ObjectFile
 from flowers_onnx.tables.schema import AnyRow, Schema
 
@@ -40,27 +47,38 @@ class Sink(Protocol):
         """Remove what was kept on the way, such as a local copy; publish does that, too."""
 
 
-def sink_for(uri: str, schema: Schema) -> Sink:
+def check_place(place: str) -> None:
+    """Raise ``UsageError`` for a place that no sink has; nothing is loaded or opened."""
+    match scheme_of(place):
+        case "bigquery":
+            table_of(place)
+        case "file" | "gs" | "s3":
+            if suffix_of(place) not in SUFFIXES:
+                known = ", ".join(SUFFIXES)
+                raise UsageError(f"a result's name must end in one of {known}, not as {place} does")
+        case scheme:
+            raise UsageError(
+                f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"
+            )
+
+
+def sink_for(place: str, schema: Schema) -> Sink:
     """The sink for rows of ``schema`` at a path or a ``file``, ``gs``, ``s3``, ``bigquery`` URI.
 
     Raises ``UsageError`` for an unknown form and for a missing extra.
     """
-    match scheme := scheme_of(uri):
-        case "file":
-            return LocalFile(path_of(uri), format_for(uri, schema))
-        case "gs" | "s3":
-            return ObjectFile(uri, format_for(uri, schema))
-        case "bigquery":
-            from flowers_onnx.tables.bigquery import BigQueryTable
+    check_place(place)
+    if is_table(place):
+        from flowers_onnx.tables.bigquery import BigQueryTable
 
-            return BigQueryTable(uri, schema)
-    raise UsageError(
-        f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"
-    )
+        return BigQueryTable(place, schema)
+    if is_remote(place):
+        return ObjectFile(place, format_for(place, schema))
+    return LocalFile(path_of(place), format_for(place, schema))
 
 
 def format_for(place: str, schema: Schema) -> Format:
-    """The file format that a name asks for; raises ``UsageError``."""
+    """The file format of one of ``SUFFIXES``; raises ``UsageError`` for a missing extra."""
     match suffix_of(place):
         case ".jsonl":
             from flowers_onnx.tables.lines import JsonLines
@@ -78,6 +96,4 @@ def format_for(place: str, schema: Schema) -> Format:
             from flowers_onnx.tables.sqlite import Sqlite
 
             return Sqlite(schema)
-    raise UsageError(
-        f"a result's name must end in one of {', '.join(SUFFIXES)}, not as {place} does"
-    )
+    raise ValueError(f"no format has the suffix of {place}")

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from support import BATCH_FIELDS, ROOT, Run, blocks, make_row
+from support import BATCH_FIELDS, ROOT, Run, blocks, flag_words, job, make_row
 
 from flowers_onnx import UsageError
-from flowers_onnx.beam.options import Files, Options, Table, parse
+from flowers_onnx.beam.options import Files, Options, Table
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.cli.command import Job
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
@@ -32,15 +34,18 @@ PAGE = ROOT / "docs" / "beam.md"
 EMBEDDED = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 
+def beam_job(*words: str | Path, **flags: str | Path) -> Job:
+    given = flag_words({name: str(value) for name, value in flags.items()})
+    return job("beam", *given, "--", *words)
+
+
 def options(*words: str | Path, **flags: str | Path) -> Options:
-    given: dict[str, Any] = dict.fromkeys(
-        ("out", "dead_letter", "top_k", "model", "max_pixels"), None
-    )
-    return parse(tuple(map(str, words)), **{**given, "lang": "en", **flags_as_text(flags)})
-
-
-def flags_as_text(flags: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in flags.items()}
+    """What a command line makes the pipeline of."""
+    given = beam_job(*words, **flags)
+    with mock.patch("flowers_onnx.beam.run.run") as run:
+        given.work()
+    found: Options = run.call_args.args[0]
+    return found
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
 )
 def test_wrong_usage(words: tuple[str, ...], out: str | None, complaint: str) -> None:
     with pytest.raises(UsageError, match=re.escape(complaint)):
-        options(*words, **({} if out is None else {"out": out}))
+        beam_job(*words, **({} if out is None else {"out": out}))
 
 
 @needs_beam
@@ -213,21 +218,18 @@ def test_the_documented_dataflow_command_builds_and_stages_a_job(
     from apache_beam.portability.api import beam_runner_api_pb2
 
     from flowers_onnx.beam import run as command
-    from flowers_onnx.cli.commands.beam import beam
 
     monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda uri: OneImage())
     monkeypatch.setattr(command, "_refuse_existing", lambda files: None)
     words = documented("DataflowRunner")
-    split = words.index("--")
-    flags = dict(zip(words[1:split:2], words[2:split:2], strict=True))
-    assert flags.keys() == {"--out"}
+    assert [word for word in words[: words.index("--")] if word.startswith("-")] == ["--out"]
     # Later options win: what would go to Google goes into a folder and a file. Beam asks no
     # service for anything where the endpoint is this machine.
     offline = ["--no_auth", "--dataflow_endpoint=http://localhost:9"]
     offline += [f"--staging_location={tmp_path}", f"--temp_location={tmp_path}"]
     offline += [f"--template_location={tmp_path / 'job.json'}"]
-    job = beam(words[0], *words[split + 1 :], *offline, out=out)
-    assert job.work() == 0
+    words[words.index("--out") + 1] = out
+    assert job("beam", *words, *offline).work() == 0
 
     written = json.loads((tmp_path / "job.json").read_text())
     pool = written["environment"]["workerPools"][0]

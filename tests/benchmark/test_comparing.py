@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SAMPLE, Run
+from support import SAMPLE, Run, flag_words, job
 
 from flowers_onnx.benchmark.samples import FEWEST_RUNS, ratio
-from flowers_onnx.cli.commands.benchmark import benchmark
 from flowers_onnx.errors import UsageError
 
 Document = dict[str, Any]
@@ -34,7 +33,8 @@ HEADER = (
 def compared(*files: Path, **flags: str) -> tuple[int, str]:
     """The exit code and the output of comparing saved results."""
     output = files[0].with_name("output")
-    code = benchmark(compare=",".join(map(str, files)), output=str(output), **flags).work()
+    words = flag_words({"compare": ",".join(map(str, files)), "out": str(output), **flags})
+    code = job("benchmark", *words).work()
     return code, output.read_text()
 
 
@@ -74,7 +74,7 @@ def test_two_saved_results_are_compared(
     flowers: Run, saved: Callable[..., Path], tmp_path: Path
 ) -> None:
     files = f"{saved('old.json', steady(100))},{saved('new.json', steady(120))}"
-    done = flowers("benchmark", "--compare", files, "--format", "json", "--output", "out.json")
+    done = flowers("benchmark", "--compare", files, "--format", "json", "--out", "out.json")
     assert (done.returncode, done.stdout) == (1, b"")
     assert json.loads((tmp_path / "out.json").read_text())["comparison"]["slower"] is True
 
@@ -171,8 +171,9 @@ def test_what_cannot_be_compared_is_said_before_measuring(
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(UsageError) as caught:
-            benchmark(
-                str(sample), compare=str(path), output=str(output), scenario="cold", warmup="0"
+            job(
+                *("benchmark", sample, "--compare", path, "--out", output),
+                *("--scenario", "cold", "--warmup", "0"),
             ).work()
         assert complaint in str(caught.value), name
         assert len(str(caught.value).splitlines()) == 1

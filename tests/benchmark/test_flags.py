@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import flag_words, job
 
-from flowers_onnx.cli.commands.benchmark import benchmark
 from flowers_onnx.errors import UsageError
 
 
@@ -31,21 +31,21 @@ from flowers_onnx.errors import UsageError
 )
 def test_flags_are_checked(flags: dict[str, str], complaint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        benchmark(**flags)
+        job("benchmark", *flag_words(flags))
     assert complaint in str(caught.value)
 
 
 def test_words_that_make_no_sense(sample: Path) -> None:
     with pytest.raises(UsageError, match="give files"):
-        benchmark("-")
+        job("benchmark", "-")
     with pytest.raises(UsageError, match="takes no PATH"):
-        benchmark(str(sample), compare="a.json,b.json")
+        job("benchmark", sample, "--compare", "a.json,b.json")
 
 
 def test_a_missing_extra_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'flowers-onnx\[plot\]'"):
-        benchmark(plot="plot.png")
+        job("benchmark", "--plot", "plot.png")
 
 
 def test_help_imports_nothing_of_it() -> None:

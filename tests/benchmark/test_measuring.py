@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, Run
+from support import FLOWERS, Run, job
 
 from flowers_onnx.benchmark import document, processes
-from flowers_onnx.cli.commands.benchmark import benchmark
 from flowers_onnx.environment import MACHINE_FACTS
 from flowers_onnx.errors import FlowersError, ModelError, UsageError
 from flowers_onnx.onnx_file import find_model
@@ -124,7 +123,7 @@ def test_a_model_that_exists_is_not_taken_for_a_list(sample: Path, tmp_path: Pat
     model = tmp_path / "a,b.onnx"
     model.write_bytes(b"")
     with pytest.raises(ModelError, match=r"a,b\.onnx has no flowers-onnx metadata"):
-        benchmark(str(sample), model=str(model)).work()
+        job("benchmark", sample, "--model", model).work()
 
 
 def test_photos_that_cannot_be_measured_with(flowers: Run, sample: Path, tmp_path: Path) -> None:
@@ -140,9 +139,9 @@ def test_photos_that_cannot_be_measured_with(flowers: Run, sample: Path, tmp_pat
         ("empty", "no images in this folder"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            benchmark(str(tmp_path / name)).work()
+            job("benchmark", tmp_path / name).work()
     with pytest.raises(ModelError):
-        benchmark(str(sample), model="missing.onnx").work()
+        job("benchmark", sample, "--model", "missing.onnx").work()
 
 
 def test_a_terminal_sees_progress(sample: Path) -> None:

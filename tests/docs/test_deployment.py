@@ -23,10 +23,7 @@ from pages import (
     spans,
     twins,
 )
-from support import FLOWERS, ROOT, needs
-
-from flowers_onnx.cli.arguments import MARK, parse
-from flowers_onnx.cli.commands import COMMANDS, Job
+from support import FLOWERS, ROOT, job, needs
 
 DEPLOY = DOCS / "deploy"
 TWINS = twins()
@@ -53,22 +50,12 @@ def command_lines(page: str) -> list[list[str]]:
     return found
 
 
-def job(words: list[str]) -> Job:
-    """The job of a command line, all of its arguments checked, and nothing done."""
-    name, *rest = parse(words).argv
-    flags = dict(word[2:].split(f"={MARK}", 1) for word in rest if word.startswith("--"))
-    data = [word.removeprefix(MARK) for word in rest if word.startswith(MARK)]
-    made = COMMANDS[name](*data, **flags)
-    assert isinstance(made, Job)
-    return made
-
-
 @pytest.mark.parametrize("page", [ENGLISH, SPANISH, BATCH], ids=["english", "spanish", "batch"])
 def test_documented_command_lines_are_valid(page: str) -> None:
     lines = command_lines(page)
     assert lines
     for words in lines:
-        job(words)
+        job(*words)
 
 
 def test_the_unit_runs_a_valid_command_line() -> None:
@@ -86,7 +73,7 @@ def test_the_unit_runs_a_valid_command_line() -> None:
             words += settings[split[1]].split()
         else:
             words.append(word)
-    job(words)
+    job(*words)
 
 
 def test_the_cron_table_runs_a_valid_command_line() -> None:
@@ -95,7 +82,7 @@ def test_the_cron_table_runs_a_valid_command_line() -> None:
     *schedule, user, program, command = line.split(maxsplit=7)
     assert (len(schedule), user, program) == (5, "flowers", PROGRAM)
     assert "%" not in command, "cron ends the line there"
-    job(shlex.split(command.partition(" 2>&1 | ")[0]))
+    job(*shlex.split(command.partition(" 2>&1 | ")[0]))
 
 
 @needs_systemd

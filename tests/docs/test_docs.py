@@ -11,11 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from help_blocks import with_help
 from support import ROOT, Run, blocks
 
 import flowers_onnx
-from flowers_onnx.cli.arguments import general_help, help_for
-from flowers_onnx.cli.commands import COMMANDS
+from flowers_onnx.cli.commands import COMMANDS, find
+from flowers_onnx.cli.help import general_help, help_for
 from flowers_onnx.errors import IMAGE_ERROR_CODES
 from flowers_onnx.record import RECORD_SCHEMA
 
@@ -52,10 +53,16 @@ def test_every_field_and_error_code_is_documented() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_flag_is_documented(name: str) -> None:
     help_text = help_for(name)
-    parameters = inspect.signature(COMMANDS[name]).parameters.values()
+    parameters = inspect.signature(find(name)).parameters.values()
     flags = {f"--{p.name.rstrip('_')}" for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert set(re.findall(r"^  (--\w+)", help_text, re.MULTILINE)) == flags
     assert help_text in "\n".join(blocks(USAGE, "text")), f"docs/usage.md lacks the help of {name}"
+
+
+def test_the_help_texts_are_those_of_the_program() -> None:
+    assert with_help(USAGE) == USAGE, "python tests/help_blocks.py writes them"
+    emptied = re.sub(r"(?<=```text\n)[A-Z].*?(?=```)", "", USAGE, flags=re.DOTALL)
+    assert with_help(emptied) == USAGE
 
 
 def test_general_help_and_exit_codes_are_documented() -> None:

@@ -103,7 +103,7 @@ def test_from_classify_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -
     pages = []
     for format in ("jsonl", "json", "csv"):
         results = tmp_path / f"results.{format}"
-        done = flowers("classify", "photos", "--format", format, "--output", results)
+        done = flowers("classify", "photos", "--format", format, "--out", results)
         assert done.returncode == 1
         done = flowers("report", results, "--out", tmp_path / "report.html")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -235,7 +235,7 @@ def test_a_raw_frame_that_is_too_long_is_skipped() -> None:
 
 
 def test_sigterm_finishes_what_was_accepted() -> None:
-    with stream("--workers", "1") as child:
+    with stream("--threads", "1") as child:
         child.send(*({"id": number, "path": str(SAMPLE)} for number in range(50)))
         assert child.receive()["id"] == 0
         child.process.send_signal(signal.SIGTERM)
