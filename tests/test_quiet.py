@@ -68,7 +68,7 @@ def test_opens_no_file_for_writing_and_no_socket(
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_no_more_threads_than_asked_for(sample: Path, workers: int) -> None:
-    command = [str(FLOWERS), "stream", "--workers", str(workers)]
+    command = [str(FLOWERS), "stream", "--threads", str(workers)]
     with subprocess.Popen(command, stdin=-1, stdout=-1) as process:
         assert process.stdin
         assert process.stdout

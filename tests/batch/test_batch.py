@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, PATIENCE, Run, noise_pictures, posix, wait_until
-
-from flowers_onnx.tables import sink_for
+from support import FLOWERS, PATIENCE, Run, noise_pictures, posix, result_sink, wait_until
 
 FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 
@@ -30,7 +28,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows_of(result: Path) -> list[dict[str, Any]]:
-    return list(sink_for(str(result)).existing())
+    return [{**row} for row in result_sink(result).existing()]
 
 
 def names_of(result: Path) -> Counter[str]:

@@ -70,7 +70,8 @@ def records(place: str, env: dict[str, str]) -> list[dict[str, Any]]:
     """The rows of a result in a bucket, by way of the program's own reading of it."""
     program = (
         "import json, sys; from flowers_onnx.tables import sink_for;"
-        "print(json.dumps(list(sink_for(sys.argv[1]).existing())))"
+        "from flowers_onnx.tables.rows import RESULTS;"
+        "print(json.dumps(list(sink_for(sys.argv[1], RESULTS).existing())))"
     )
     python = FLOWERS.with_name("python")
     done = subprocess.run(

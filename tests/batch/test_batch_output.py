@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import Row, make_row
 
 from flowers_onnx.batch.output import Output
 from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Failure
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables.schema import AnyRow
 
 
 class CrashError(Exception):
@@ -35,8 +36,8 @@ class MemorySink:
     def existing(self) -> Iterator[Row]:
         return iter(list(self.stored))
 
-    def publish(self, rows: Iterable[Row]) -> None:
-        found = list(rows)
+    def publish(self, rows: Iterable[AnyRow]) -> None:
+        found = [{**row} for row in rows]
         if self.crash == "before":
             raise CrashError
         if not self.appends:

@@ -12,18 +12,31 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.server import free_port, running
-from support import FLOWERS, PATIENCE, ROOT, Run, blocks
+from support import (
+    BATCH_FIELDS,
+    FLOWERS,
+    PATIENCE,
+    ROOT,
+    Run,
+    blocks,
+    flag_words,
+    job,
+    make_row,
+)
 
 from flowers_onnx import UsageError
-from flowers_onnx.beam.options import Files, Options, Table, parse
+from flowers_onnx.beam.options import Files, Options, Table
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.cli.command import Job
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.storage import store_for
-from flowers_onnx.tables.results import BATCH_FIELDS, make_row
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import AnyRow
 
 HAS_BEAM = find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="needs apache-beam: .ci/run beam")
@@ -35,15 +48,18 @@ PAGE = ROOT / "docs" / "beam.md"
 EMBEDDED = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 
+def beam_job(*words: str | Path, **flags: str | Path) -> Job:
+    given = flag_words({name: str(value) for name, value in flags.items()})
+    return job("beam", *given, "--", *words)
+
+
 def options(*words: str | Path, **flags: str | Path) -> Options:
-    given: dict[str, Any] = dict.fromkeys(
-        ("out", "dead_letter", "top_k", "model", "max_pixels"), None
-    )
-    return parse(tuple(map(str, words)), **{**given, "lang": "en", **flags_as_text(flags)})
-
-
-def flags_as_text(flags: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in flags.items()}
+    """What a command line makes the pipeline of."""
+    given = beam_job(*words, **flags)
+    with mock.patch("flowers_onnx.beam.run.run") as run:
+        given.work()
+    found: Options = run.call_args.args[0]
+    return found
 
 
 @pytest.fixture
@@ -80,7 +96,7 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
 )
 def test_wrong_usage(words: tuple[str, ...], out: str | None, complaint: str) -> None:
     with pytest.raises(UsageError, match=re.escape(complaint)):
-        options(*words, **({} if out is None else {"out": out}))
+        beam_job(*words, **({} if out is None else {"out": out}))
 
 
 @needs_beam
@@ -111,7 +127,7 @@ def expected_rows(
     return rows
 
 
-def shared(row: dict[str, Any]) -> str:
+def shared(row: AnyRow) -> str:
     """The columns that don't depend on the run, as bytes would show them."""
     return json.dumps({k: v for k, v in row.items() if k not in {"run_id", "processed_at"}})
 
@@ -153,7 +169,7 @@ def test_parquet_holds_the_same_rows(photos: Path, tmp_path: Path, classifier: C
 
     assert run(options(photos, *EMBEDDED, out=tmp_path / "rows.parquet")) == 1
     (path,) = tmp_path.glob("rows-*-of-*.parquet")
-    rows = list(Parquet().read(str(path)))
+    rows = list(Parquet(RESULTS).read(str(path)))
     assert sorted(map(shared, rows)) == sorted(map(shared, expected_rows(photos, classifier)))
 
 
@@ -293,12 +309,11 @@ def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
     from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
 
     from flowers_onnx.beam.outputs import table_schema
-    from flowers_onnx.tables.schema import table_row
 
     schema: Any = table_schema()
     parsed = parse_table_schema_from_json(json.dumps(schema))
     assert [field.name for field in parsed.fields][-len(BATCH_FIELDS) :] == list(BATCH_FIELDS)
-    rows = [table_row(row) for row in expected_rows(photos, classifier)]
+    rows = [RESULTS.table_row(row) for row in expected_rows(photos, classifier)]
     assert {row["status"] for row in rows} == {"ok", "error"}
     coder = RowAsDictJsonCoder()
     for row in rows:

@@ -9,12 +9,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, PATIENCE, Run, needs, posix, wait_until
+from support import FLOWERS, PATIENCE, Run, job, needs, posix, wait_until
 
 import flowers_onnx
+from flowers_onnx.cli.commands import COMMANDS
 
 
 def records(output: bytes) -> list[dict[str, object]]:
@@ -151,14 +153,14 @@ def test_an_unreadable_file(sample: Path, tmp_path: Path) -> None:
 
 
 def test_output_file_appears_whole(flowers: Run, sample: Path, tmp_path: Path) -> None:
-    done = flowers("classify", sample, "--format", "json", "--output", "out.json")
+    done = flowers("classify", sample, "--format", "json", "--out", "out.json")
     assert (done.returncode, done.stdout) == (0, b"")
     assert json.loads((tmp_path / "out.json").read_text())[0]["status"] == "ok"
     assert os.listdir(tmp_path) == ["out.json"]
 
 
 def test_output_into_a_missing_folder(flowers: Run, sample: Path, tmp_path: Path) -> None:
-    done = flowers("classify", sample, "--output", "no/such/out.json")
+    done = flowers("classify", sample, "--out", "no/such/out.json")
     assert done.returncode == 4
     assert done.stderr == b"flowers: can't write to no/such/out.json: No such file or directory\n"
 
@@ -204,7 +206,7 @@ def test_stopping_leaves_nothing_behind(
     sample: Path, tmp_path: Path, number: int, said: bytes
 ) -> None:
     process = subprocess.Popen(
-        [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--output", "out.jsonl"],
+        [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--out", "out.jsonl"],
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         # A shell that runs tests in the background has its children ignore Ctrl-C.
@@ -317,7 +319,7 @@ def test_closed_standard_output_is_an_output_error(sample: Path) -> None:
 
 def test_a_photo_is_never_overwritten(flowers: Run, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(sample.read_bytes())
-    done = flowers("classify", sample, "--output", "a.jpg")
+    done = flowers("classify", sample, "--out", "a.jpg")
     assert done.returncode == 2
     assert (tmp_path / "a.jpg").read_bytes() == sample.read_bytes()
 
@@ -348,3 +350,43 @@ def test_recursive_patterns_name_each_file_once(flowers: Run, sample: Path, tmp_
         (tmp_path / name).write_bytes(sample.read_bytes())
     paths = [r["path"] for r in records(flowers("classify", "p/**", "--format", "jsonl").stdout)]
     assert paths == ["p/1.jpg", "p/q/2.jpg"]
+
+
+#: Minimal words of each command that are no usage error.
+SOUND: dict[str, list[str]] = {
+    "classify": ["x"],
+    "stream": [],
+    "batch": ["x", "--out=x.csv"],
+    "report": ["x"],
+    "beam": ["x", "--out=x.jsonl"],
+    "benchmark": [],
+    "labels": [],
+    "info": [],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_mute_the_libraries_below_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowers_onnx.cli.commands.beam.find_spec", lambda name: name)
+    assert job(name, *SOUND[name]).mutes_libraries
+
+
+@pytest.mark.parametrize(("mutes", "said"), [(True, b"ours"), (False, b"theirs ours")])
+def test_a_job_says_whether_libraries_are_muted(mutes: bool, said: bytes) -> None:
+    program = f"""
+import os, sys
+from flowers_onnx.cli import fire_adapter, main
+from flowers_onnx.cli.command import Job
+
+def work():
+    os.write(2, b"theirs ")
+    print("ours", end="", file=sys.stderr, flush=True)
+    return 7
+
+fire_adapter.route = lambda argv: Job(work, mutes_libraries={mutes})
+code = main.main(["info"])
+os.write(2, b" at last")
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (7, said + b" at last")

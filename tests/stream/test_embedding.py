@@ -153,7 +153,8 @@ def test_python_starts_another_child_when_one_is_killed(flowers_process: Flowers
     os.kill(first, signal.SIGSTOP)  # so that the requests are in flight when it dies
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(flowers_process.classify, SAMPLE, timeout=60) for _ in range(8)]
-        time.sleep(0.2)
+        while len(flowers_process._child._waiting) < min(8, flowers_process.in_flight):
+            time.sleep(0.01)
         os.kill(first, signal.SIGKILL)
         assert {answer.result()["status"] for answer in answers} == {"ok"}
     assert flowers_process.ready["pid"] != first
