@@ -55,7 +55,7 @@ def test_documented_command_lines_are_valid(page: str) -> None:
     lines = command_lines(page)
     assert lines
     for words in lines:
-        job(*words)
+        job(*(re.sub(r"\$\{?\w+\}?", "x", word) for word in words))  # the reader's own
 
 
 def test_the_unit_runs_a_valid_command_line() -> None:
