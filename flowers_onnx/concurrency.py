@@ -72,7 +72,7 @@ def map_ordered(
 
     # In the order of the sources; None ends them.
     results: SimpleQueue[Future[R] | None] = SimpleQueue()
-    room = threading.Semaphore(ahead)
+    room = threading.Semaphore(ahead + 1)
     stopped = threading.Event()
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
@@ -90,9 +90,8 @@ def map_ordered(
     threading.Thread(target=feed, name=f"{name}-source", daemon=True).start()
     try:
         while (future := results.get()) is not None:
-            result = future.result()
+            yield future.result()
             room.release()
-            yield result
     finally:
         stopped.set()
         room.release()
