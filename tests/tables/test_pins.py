@@ -74,15 +74,15 @@ CSV = (
     "20261123T120000Z-0123abcd,2026-11-23T12:00:01.000Z\n"
 )
 
-SQLITE = [
+SQLITE_TABLE = (
     'CREATE TABLE results ("schema" TEXT NOT NULL, "path" TEXT, "status" TEXT NOT NULL, '
     '"label" TEXT, "class_id" TEXT, "scientific_name" TEXT, "confidence" REAL, '
     '"top" TEXT NOT NULL, "sha256" TEXT, "width" INTEGER, "height" INTEGER, '
     '"model" TEXT NOT NULL, "error_code" TEXT, "error_message" TEXT, '
     '"source_uri" TEXT NOT NULL, "source_version" TEXT, "source_id" TEXT, "size" INTEGER, '
-    '"run_id" TEXT NOT NULL, "processed_at" TEXT NOT NULL)',
-    "CREATE INDEX results_source_uri ON results (source_uri)",
-]
+    '"run_id" TEXT NOT NULL, "processed_at" TEXT NOT NULL)'
+)
+SQLITE_INDEX = "CREATE INDEX results_source_uri ON results (source_uri)"
 
 PARQUET = """\
 required group field_id=-1 schema {
@@ -136,7 +136,10 @@ def test_a_database_is_pinned(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA application_id").fetchone() == (0x666C6F77,)
     assert connection.execute("PRAGMA user_version").fetchone() == (1000,)
-    assert connection.execute("SELECT sql FROM sqlite_master").fetchall() == [(s,) for s in SQLITE]
+    assert connection.execute("SELECT sql FROM sqlite_master").fetchall() == [
+        (SQLITE_TABLE,),
+        (SQLITE_INDEX,),
+    ]
     top = json.dumps(GOOD["top"], ensure_ascii=False)
     assert connection.execute("SELECT class_id, top FROM results").fetchall() == [
         ("7", top),
