@@ -77,8 +77,8 @@ def tiff(**tags: int) -> bytes:
     ("tags", "cost"),
     [
         ({}, AREA),
-        ({"tile_width": 1000}, AREA),  # half of a size is none
-        ({"tile_length": 1000}, AREA),
+        ({"tile_width": 9 * AREA}, AREA),  # half of a size is none
+        ({"tile_length": 9 * AREA}, AREA),
         ({"tile_width": 16, "tile_length": 16}, AREA),
         ({"tile_width": 64, "tile_length": 64}, 64 * 64),
         ({"tile_width": 1000, "tile_length": 3}, 3000),
