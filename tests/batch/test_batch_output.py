@@ -125,6 +125,7 @@ def test_of_many_tries_that_were_killed_the_last_row_stays(
     with Output(sink, journal, by_version=True, retry_errors=retry_at_last) as output:
         assert output.unfinished == killed
         output.publish()
+        assert output.unfinished == 0
     last = f"run{killed}"
     assert [(r["source_uri"], r["run_id"]) for r in sink.stored] == [
         ("gs://b/0", "run0"),

@@ -28,6 +28,7 @@ def test_the_shard_of_a_name_is_pinned(name: str) -> None:
             one == index for one in range(count)
         ]
     assert Shard().has(name)
+    assert Shard() == Shard(0, 1)
 
 
 def test_the_names_of_shards_are_pinned() -> None:

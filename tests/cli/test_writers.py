@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded import FAILED, FAILED_LINE, GOOD, GOOD_LINE
@@ -117,7 +118,7 @@ def test_a_list_that_breaks_off_is_valid(count: int) -> None:
 
 
 def test_tables_and_facts_are_pinned() -> None:
-    rows = [{"a": 1, "b": "ñ"}, {"a": 23, "b": None}]
+    rows: list[dict[str, Any]] = [{"a": 1, "b": "ñ"}, {"a": 23, "b": None}]
     forms = {
         "json": '[\n {\n  "a": 1,\n  "b": "ñ"\n },\n {\n  "a": 23,\n  "b": null\n }\n]\n',
         "jsonl": '{"a": 1, "b": "ñ"}\n{"a": 23, "b": null}\n',
@@ -158,7 +159,7 @@ def test_a_new_result_has_the_permissions_of_any_new_file(
     path = tmp_path / "result.csv"
 
     def run(umask: int) -> None:
-        command = [FLOWERS, *(str(sample) if word == "SAMPLE" else word for word in words)]
+        command = [str(FLOWERS), *(str(sample) if word == "SAMPLE" else word for word in words)]
         subprocess.run(command, cwd=tmp_path, umask=umask, check=True, timeout=PATIENCE)
 
     for umask, mode in ((0o027, 0o640), (0o077, 0o600), (0o002, 0o664)):
