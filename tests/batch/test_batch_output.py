@@ -105,6 +105,36 @@ def test_a_retried_error_gives_way_to_the_new_row(tmp_path: Path, appends: bool)
     assert [r["run_id"] for r in sink.stored] == (["run0", "run1", "run2"] if appends else ["run2"])
 
 
+@pytest.mark.parametrize("killed", [1, 2, 3])
+@pytest.mark.parametrize("retry_at_last", [False, True])
+def test_of_many_tries_that_were_killed_the_last_row_stays(
+    tmp_path: Path, killed: int, retry_at_last: bool
+) -> None:
+    """The journal has a row of each try, all of them with the key of the published one."""
+    sink, journal = MemorySink(appends=False), str(tmp_path / "j")
+    items = [Item(f"gs://b/{number}", "1") for number in range(3)]
+    with Output(sink, journal, by_version=True, retry_errors=False) as output:
+        for item in items:
+            assert output.claim(item)
+            output.add(row(item, 0))
+        output.publish()
+    for run in range(1, killed + 1):
+        with Output(sink, journal, by_version=True, retry_errors=True) as output:
+            assert output.claim(items[1])
+            output.add(row(items[1], run))
+    with Output(sink, journal, by_version=True, retry_errors=retry_at_last) as output:
+        assert output.unfinished == killed
+        output.publish()
+        assert output.unfinished == 0
+    last = f"run{killed}"
+    assert [(r["source_uri"], r["run_id"]) for r in sink.stored] == [
+        ("gs://b/0", "run0"),
+        ("gs://b/2", "run0"),
+        ("gs://b/1", last),
+    ]
+    assert output.published.images == 1
+
+
 def test_a_photo_that_was_repaired_replaces_its_error(tmp_path: Path) -> None:
     sink, journal = MemorySink(appends=False), str(tmp_path / "j")
     for version in ("1", "2"):
