@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowers_onnx.batch.shard import Shard, hash64, parse_shard
+from flowers_onnx.batch.shard import Shard, assigned_shard, hash64, parse_shard
 from flowers_onnx.errors import UsageError
 
 #: Name to its hash, and to the shard it is in where there are 2, 3, 4, 5, 6 and 7 of them.
@@ -41,7 +41,7 @@ def test_the_names_of_shards_are_pinned() -> None:
 @pytest.mark.parametrize("text", ["0/1", "1/2", "6/7", "99998/99999"])
 def test_shards_that_there_are(text: str) -> None:
     index, count = map(int, text.split("/"))
-    assert parse_shard(text) == Shard(index, count)
+    assert parse_shard("shard", text) == Shard(index, count)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_shards_that_there_are(text: str) -> None:
 )
 def test_shards_that_there_are_not(text: str) -> None:
     with pytest.raises(UsageError, match=r"--shard needs I/N with I from 0 to N - 1"):
-        parse_shard(text)
+        parse_shard("shard", text)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_the_shard_of_a_task(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert parse_shard(None) == shard
+    assert assigned_shard() == shard
