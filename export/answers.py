@@ -1,13 +1,13 @@
 """Record what a model answers in exact arithmetic, and check a processor against it.
 
-    python export/answers.py record --data DATA [--model FILE] [--out tests/answers.json]
-        [--photos 120] [--drawings 20]
-    python export/answers.py check [--data DATA] [--model FILE] [--records FILE.jsonl]
+    python export/answers.py record DATA [--model FILE] [--out tests/answers.json]
+        [--photos 120] [--drawn 20]
+    python export/answers.py check [DATA] [--model FILE] [--records FILE.jsonl]
         [--reference tests/answers.json] [--format text|json]
-    python export/answers.py pictures FOLDER [--data DATA] [--reference tests/answers.json]
+    python export/answers.py pictures FOLDER [DATA] [--reference tests/answers.json]
 
 ``check`` needs nothing but the program, its model and Fire: copy the checkout to a
-Raspberry Pi and run it there. Without ``--data`` it makes do with the sample photo and the
+Raspberry Pi and run it there. Without ``DATA`` it makes do with the sample photo and the
 drawings. It exits 1 when the answers differ.
 
 An int8 file can be right on one processor and wrong on the next: without VNNI the kernels
@@ -31,14 +31,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import drawings
 import fire
-from dataset import class_ids, list_photos, spread
-from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx import Classifier
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
+from flowers_onnx.record import Record
+from lib import drawings
+from lib.dataset import class_ids, list_photos, spread
+from lib.photo_classifier import PhotoClassifier, read_photo
 
 #: Of a probability. Convolutions are exact everywhere, but Arm's kernel for residual additions
 #: rounds in fixed point and AVX2's in float: a few sums differ by 1. That moves the answer by
@@ -137,7 +138,7 @@ def write_pictures(names: Iterable[str], folder: Path, data: Path) -> list[Path]
 
 
 def record(
-    *, data: str, model: str = "", out: str = str(REFERENCE), photos: int = 120, drawn: int = 20
+    data: str, *, model: str = "", out: str = str(REFERENCE), photos: int = 120, drawn: int = 20
 ) -> None:
     """Write the answers in exact arithmetic.
 
@@ -171,8 +172,8 @@ def record(
 
 
 def check(
-    *,
     data: str = "",
+    *,
     model: str = "",
     records: str = "",
     reference: str = str(REFERENCE),
@@ -205,13 +206,13 @@ def check(
         raise SystemExit(f"answers: not those of {reference}: {names}")
 
 
-def pictures(folder: str, *, data: str = "", reference: str = str(REFERENCE)) -> None:
+def pictures(folder: str, data: str = "", *, reference: str = str(REFERENCE)) -> None:
     """Write the recorded pictures to ``folder``, for ``flowers classify`` on any machine."""
     names = read_reference(Path(reference), photos=bool(data))
     write_pictures(names, Path(folder), Path(data))
 
 
-def _classify(names: Iterable[str], model: str, data: str) -> list[dict[str, Any]]:
+def _classify(names: Iterable[str], model: str, data: str) -> list[Record]:
     """Records of the named pictures, from the program's own classifier with one thread."""
     classifier = Classifier(model or None, threads=1)
     with tempfile.TemporaryDirectory() as folder:

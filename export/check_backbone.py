@@ -20,13 +20,13 @@ import fire
 import keras
 import numpy as np
 import torch
-from dataset import class_ids, decode, list_photos, spread
-from efficientnet_lite import BN_EPSILON, VARIANTS, build, load_imagenet, source_weights
 from PIL import Image
 from torch.nn import functional
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
+from lib.dataset import class_ids, decode, list_photos, spread
+from lib.efficientnet_lite import BN_EPSILON, VARIANTS, build, load_imagenet, source_weights
 
 IMAGENET_CLASSES = 1000
 _STRIDED_STAGES = {1, 2, 3, 5}  # counted from 0, of the seven stages

@@ -1,13 +1,13 @@
 """Convert a trained Keras image classifier to one self-describing ONNX file.
 
-    python export/convert.py model/flowers.keras --labels model/labels.json
-        --out model/flowers-fp32.onnx [--data DATA] [--name NAME] [--version VERSION]
+    python export/convert.py model/flowers.keras [DATA] --out model/flowers-fp32.onnx
+        [--labels model/labels.json] [--name NAME] [--version VERSION]
         [--dataset TEXT] [--license_note TEXT] [--metrics FILE.json]
         [--crop_fraction 0.875] [--kernel bilinear] [--class_order numeric|alphabetical]
         [--size PIXELS] [--input_range 0,255] [--opset 17] [--inner_transposes 0]
 
-The file is written only when every gate holds: see ``onnx_gates.py``, and the outputs
-must equal those of Keras on noise and, with ``--data``, on photos.
+The file is written only when every gate holds: see ``lib/onnx_gates.py``, and the outputs
+must equal those of Keras on noise and, with ``DATA``, on photos.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import fire
 import keras
-import model_metadata
 import numpy as np
 import onnx
-import onnx_gates
 import onnxruntime as ort
 import tensorflow as tf
 import tf2onnx
-from dataset import class_ids, list_photos
 from fire.decorators import SetParseFns
-from keras_classifier import load, wrap
-from onnx_gates import BATCH, INPUT, GateError
-from photo_classifier import read_photo
 
 from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import Label, ModelInfo, Preprocess
+from lib import model_metadata, onnx_gates
+from lib.dataset import class_ids, list_photos
+from lib.keras_classifier import load, wrap
+from lib.onnx_gates import BATCH, INPUT, GateError
+from lib.photo_classifier import read_photo
 
 #: Largest difference of a probability, and of an embedding relative to its largest value.
 TOLERANCE = 1e-4
@@ -48,10 +47,10 @@ PHOTOS = 12
 @SetParseFns(name=str, version=str, dataset=str, license_note=str)  # type: ignore[untyped-decorator]
 def convert(
     model: str,
+    data: str = "",
     *,
     out: str,
     labels: str = "",
-    data: str = "",
     name: str = "",
     version: str = "1",
     dataset: str = "",
@@ -69,9 +68,9 @@ def convert(
 
     Args:
         model: a ``.keras`` file: functional or Sequential, with or without a softmax.
+        data: a folder-per-class data set; gives the classes and photos for the parity gate.
         out: the ONNX file to write.
         labels: JSON rows, or an ``{id: name}`` mapping; without it folder names are labels.
-        data: a folder-per-class data set; gives the classes and photos for the parity gate.
         class_order: how the network's outputs are ordered, by the ids: as numbers, or
             as text (``keras.utils.image_dataset_from_directory`` does that: 1, 10, 100, 2).
         input_range: the range of pixel values that the model was trained on.
@@ -167,7 +166,7 @@ def _labels(labels: str, data: str, class_order: str, classes: int) -> list[Labe
     elif ids:
         rows = [model_metadata.label({"class_id": name, "label": name}) for name in ids]
     else:
-        raise ValueError("the classes have no names: give --labels or --data")
+        raise ValueError("the classes have no names: give --labels or DATA")
     if class_order == "alphabetical":
         rows.sort(key=lambda row: str(row.class_id))
     if len(rows) != classes:

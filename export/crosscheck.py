@@ -1,6 +1,6 @@
 """Compare an ONNX file's answers on this processor and on emulated ones.
 
-    python export/crosscheck.py --model model/flowers.onnx --data DATA [--count 120]
+    python export/crosscheck.py DATA --model model/flowers.onnx [--count 120]
         [--cpus Haswell,Nehalem] [--python PYTHON] [--out crosscheck.json]
 
 Needs ``qemu-x86_64`` 7.2 or later (Debian: ``apt install qemu-user``); earlier versions
@@ -29,9 +29,9 @@ _SCRIPT = Path(__file__).resolve().parent / "answers.py"
 
 
 def main(
+    data: str,
     *,
     model: str,
-    data: str,
     count: int = 120,
     cpus: str | Sequence[str] = "Haswell",
     python: str = sys.executable,
@@ -40,8 +40,8 @@ def main(
     """Print one line a processor; exit 1 when one of them answers differently.
 
     Args:
-        model: an ONNX file of ``convert.py`` or ``quantize.py``.
         data: a folder-per-class data set; ``count`` photos of ``data/valid`` are used.
+        model: an ONNX file of ``convert.py`` or ``quantize.py``.
         cpus: processors to emulate, names of ``qemu-x86_64 -cpu help``.
         python: an interpreter with onnxruntime, NumPy, Pillow and Fire, for every run.
         out: a JSON file for the figures.
@@ -55,7 +55,7 @@ def main(
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         reference = f"{folder}/answers.json"
-        job = ["--model", model, "--data", data]
+        job = [data, "--model", model]
         chosen = ["--photos", str(count), "--drawn", "0"]
         _run([python, str(_SCRIPT), "record", *job, *chosen, "--out", reference])
         print(f"{'run':<20}{'pictures':>9}{'same label':>12}{'max diff':>10}{'ms':>8}  SIMD")

@@ -20,6 +20,7 @@ import fire
 import numpy as np
 
 from flowers_onnx import Classifier, Failure
+from flowers_onnx.record import Record
 
 BINS = 15
 
@@ -37,7 +38,7 @@ def evaluate(data: str, *, model: str = "", split: str = "valid", out: str = "ev
 
     truth: list[int] = []
     probabilities: list[np.ndarray] = []
-    failures: list[dict[str, Any]] = []
+    failures: list[Record] = []
     results = classifier.classify_many(paths, top_k=len(labels))
     for path, result in zip(paths, results, strict=True):
         if isinstance(result, Failure):

@@ -20,8 +20,9 @@ import fire
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx_gates import GateError, image_size
-from photo_classifier import PhotoClassifier
+
+from lib.onnx_gates import GateError, image_size
+from lib.photo_classifier import PhotoClassifier
 
 #: Operator sets that every build of onnxruntime for CPUs has.
 _PORTABLE = {"", "ai.onnx", "com.microsoft"}

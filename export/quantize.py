@@ -1,6 +1,6 @@
 """Quantise an exported ONNX file to int8: static, QDQ, uint8 activations, int8 weights.
 
-    python export/quantize.py model/flowers-fp32.onnx --data DATA
+    python export/quantize.py model/flowers-fp32.onnx DATA
         --out model/flowers-int8.onnx [--count 512] [--methods minmax,percentile,entropy]
         [--weights paired|reduced|full] [--quantize_head]
 
@@ -23,19 +23,18 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import fire
-import model_metadata
 import numpy as np
 import onnx
-import onnx_gates
-from calibration import METHODS, calibrate, mean_conv_inputs
-from dataset import class_ids, list_photos, spread
-from input_quantization import InputQuantization, bypass_scaling, find_input_quantization
 from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
-from photo_classifier import PhotoClassifier, read_photo
-from weight_quantization import RANGES, correct_biases, weight_scales
 
 from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import read_info
+from lib import model_metadata, onnx_gates
+from lib.calibration import METHODS, calibrate, mean_conv_inputs
+from lib.dataset import class_ids, list_photos, spread
+from lib.input_quantization import InputQuantization, bypass_scaling, find_input_quantization
+from lib.photo_classifier import PhotoClassifier, read_photo
+from lib.weight_quantization import RANGES, correct_biases, weight_scales
 
 #: Left in float32 after the last convolution: nothing to gain there, and the embedding
 #: and the confidence keep their resolution.
@@ -55,8 +54,8 @@ class Agreement:
 
 def main(
     model: str,
-    *,
     data: str,
+    *,
     out: str,
     count: int = 512,
     methods: str | Sequence[str] = "minmax",
@@ -70,7 +69,7 @@ def main(
         data: a folder-per-class data set; only ``data/train`` is read.
         count: calibration photos, and as many others to compare the methods on.
         methods: one or more of minmax, percentile, entropy.
-        weights: the range of the integers, see ``weight_quantization.py``; ``full`` is
+        weights: the range of the integers, see ``lib/weight_quantization.py``; ``full`` is
             wrong on x86 processors without VNNI.
         quantize_head: quantise what follows the last convolution too.
     """

@@ -25,16 +25,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import fire
 import keras
 import numpy as np
-from augment import mix, random_view
-from dataset import class_ids, decode, list_photos, without_duplicates
-from efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
 from PIL import Image
-from run_folder import Checkpoint, write_json
 from teacher import soft_targets
-from temperature import calibrate
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
+from lib.augment import mix, random_view
+from lib.dataset import class_ids, decode, list_photos, without_duplicates
+from lib.efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
+from lib.run_folder import Checkpoint, write_json
+from lib.temperature import calibrate
 
 CROP_FRACTION, KERNEL = 0.875, "bilinear"
 LABEL_SMOOTHING = 0.1

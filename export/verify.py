@@ -1,7 +1,7 @@
 """Parity of Keras, ONNX float32 and ONNX int8 on every validation photo, file to label.
 
-    python export/verify.py --keras_model model/flowers.keras --fp32 model/flowers-fp32.onnx
-        --int8 model/flowers-int8.onnx --data DATA [--ship model/flowers.onnx]
+    python export/verify.py DATA --keras_model model/flowers.keras
+        --fp32 model/flowers-fp32.onnx [--int8 model/flowers-int8.onnx] [--ship model/flowers.onnx]
         [--out verify.json] [--threads 1]
 
 Exit 1 when parity is lost: a label of float32 that is not Keras's, a probability further
@@ -25,15 +25,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import fire
-import model_metadata
 import numpy as np
 import onnx
-import onnx_gates
-from dataset import class_ids, list_photos
 from optimize import optimize
-from photo_classifier import PhotoClassifier, read_photo
 
 from flowers_onnx.metadata import read_info
+from lib import model_metadata, onnx_gates
+from lib.dataset import class_ids, list_photos
+from lib.photo_classifier import PhotoClassifier, read_photo
 
 MAX_DIFFERENCE = 1e-3
 MAX_LOSS = 0.3  # percentage points
@@ -54,10 +53,10 @@ class Result:
 
 
 def main(
+    data: str,
     *,
     keras_model: str,
     fp32: str,
-    data: str,
     int8: str = "",
     ship: str = "",
     out: str = "",
@@ -66,10 +65,10 @@ def main(
     """Print the parity table and decide what ships.
 
     Args:
+        data: a folder-per-class data set, of which ``data/valid`` is read.
         keras_model: the trained ``.keras`` file.
         fp32: what ``convert.py`` made of it.
         int8: what ``quantize.py`` made of that; optional.
-        data: a folder-per-class data set, of which ``data/valid`` is read.
         ship: where to write the file for users.
         out: a JSON file for the figures.
         threads: of every runtime, for times that can be compared.
@@ -165,7 +164,7 @@ def _onnx(path: str, threads: int) -> Classify:
 def _keras(path: str, threads: int) -> Classify:
     # TensorFlow reads these when it starts, and refuses the same as calls later.
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-    from keras_classifier import load, wrap
+    from lib.keras_classifier import load, wrap
 
     model: Any = wrap(load(path))
     return lambda pixels: model.predict_on_batch(pixels[None])["probabilities"][0]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +17,6 @@ from flowers_onnx.onnx_file import find_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result, Timing
 from flowers_onnx.runtime import Session
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 DEFAULT_QUERY = Query()
 
@@ -85,7 +79,8 @@ class Classifier:
         A photo that can't be read gives a ``Failure`` and costs the others nothing.
         ``threads`` photos are in work at a time, each from its file to its answer: up to
         ``2 * threads`` sources are taken ahead of the result that is given, never more, so
-        that ``sources`` may be endless.
+        that ``sources`` may be endless. They are taken by another thread, so that an answer
+        never waits for a source that is slow to come.
         """
         return self.results(sources, Query(top_k, lang))
 
@@ -96,26 +91,18 @@ class Classifier:
         return self._results(sources, query)
 
     def _results(self, sources: Iterable[Source], query: Query) -> Iterator[Result]:
-        remaining = iter(sources)
-        first = list(islice(remaining, 2))
-        if len(first) == 1:  # a single photo has nothing to overlap with: spare the threads
-            yield self.result(first[0], query)
+        if isinstance(sources, Sequence) and len(sources) == 1:
+            yield self.result(sources[0], query)  # with nothing to overlap: spare the threads
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from flowers_onnx.concurrency import map_ordered
 
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="flowers-worker")
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for source in chain(first, remaining):
-                waiting.append(pool.submit(self.result, source, query))
-                while waiting and (waiting[0].done() or len(waiting) > 2 * self.threads):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            # Also when the consumer stops early: what hasn't begun is never decoded, and what
-            # waits for a pipe is not waited for.
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from map_ordered(
+            lambda source: self.result(source, query),
+            sources,
+            threads=self.threads,
+            ahead=2 * self.threads,
+            name="flowers-worker",
+        )
 
     def _predict(self, photo: Photo, query: Query) -> Prediction:
         decoded = photo.decoded

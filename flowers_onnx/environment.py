@@ -14,29 +14,44 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from flowers_onnx import __version__
-from flowers_onnx.classifier import Classifier
 from flowers_onnx.machine import allowed_cpus, cgroup_quota
 from flowers_onnx.metadata import ModelInfo
-from flowers_onnx.results import RECORD_SCHEMA
+from flowers_onnx.record import RECORD_SCHEMA
 
-#: The libraries that decide on an answer, and the modules that tell their versions.
-_LIBRARIES = {"onnxruntime": "onnxruntime", "numpy": "numpy", "pillow": "PIL"}
+if TYPE_CHECKING:
+    from flowers_onnx.classifier import Classifier
 
-#: What ``machine_facts`` tells: the machine, what of it this process may use, the software.
-MACHINE_FACTS = (
-    "cpu",
-    "cpus",
-    "cpus_affinity",
-    "cpus_cgroup_quota",
-    "cpus_allowed",
-    "python",
-    *_LIBRARIES,
-    "platform",
-)
+
+class _Machine(TypedDict):
+    """The CPU, how many the system has and how many this process may use; None is unknown."""
+
+    cpu: str
+    cpus: int | None
+    cpus_affinity: int | None
+    cpus_cgroup_quota: float | None
+    cpus_allowed: int
+    python: str
+
+
+class LibraryVersions(TypedDict):
+    """The libraries that decide on an answer."""
+
+    onnxruntime: str
+    numpy: str
+    pillow: str
+
+
+class MachineFacts(_Machine, LibraryVersions):
+    """What makes figures differ between machines and installations."""
+
+    platform: str
+
+
+#: Their names, in order.
+MACHINE_FACTS = tuple(MachineFacts.__annotations__)
 
 
 def model_sha256(info: ModelInfo) -> str:
@@ -45,9 +60,17 @@ def model_sha256(info: ModelInfo) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def library_versions() -> dict[str, str]:
+def library_versions() -> LibraryVersions:
     """The versions of onnxruntime, NumPy and Pillow."""
-    return {name: import_module(module).__version__ for name, module in _LIBRARIES.items()}
+    import numpy as np
+    import onnxruntime as ort
+    import PIL
+
+    return {
+        "onnxruntime": ort.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
 
 
 def installation_facts(classifier: Classifier) -> dict[str, Any]:
@@ -83,8 +106,8 @@ def installation_facts(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-def machine_facts() -> dict[str, Any]:
-    """What makes figures differ between machines and installations."""
+def machine_facts() -> MachineFacts:
+    """Those of this machine and this process."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return {
         "cpu": cpu_model(),
@@ -124,7 +147,7 @@ def run_versions() -> dict[str, str]:
     return {
         "flowers-onnx": __version__,
         "result_record": RECORD_SCHEMA,
-        **library_versions(),
+        **{name: str(version) for name, version in library_versions().items()},
         "python": platform.python_version(),
     }
 

@@ -91,16 +91,6 @@ def from_os_error(error: OSError) -> ImageError:
             return ImageError("read_error", error.strerror or str(error) or "can't be read")
 
 
-def of_image(error: StorageError) -> ImageError:
-    """``error`` as that of the image that was to be read."""
-    return ImageError(error.code, str(error))
-
-
-def of_source(error: StorageError) -> UsageError | OutputError:
-    """``error`` as that of a source that was to be listed: what may pass is no wrong usage."""
-    return (OutputError if error.code == "read_error" else UsageError)(str(error))
-
-
 def missing_extra(extra: str, what: str) -> UsageError:
     """The error for ``what`` when the packages of ``[extra]`` aren't installed."""
     return UsageError(f"{what} needs the extra [{extra}]: pip install 'flowers-onnx[{extra}]'")

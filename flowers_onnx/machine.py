@@ -16,7 +16,7 @@ _M_ARENA_MAX = -8  # glibc's malloc.h
 
 def allowed_cpus(cgroup_root: str | os.PathLike[str] = CGROUP_ROOT) -> int:
     """CPUs that affinity and the cgroup quota (v2 or v1) leave, rounded up; at least 1."""
-    if hasattr(os, "sched_getaffinity"):
+    if hasattr(os, "sched_getaffinity"):  # noqa: SIM108  a line a branch is easier to read
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1

@@ -45,7 +45,7 @@ class PhotoReader:
     preprocess: Preprocess
     max_pixels: int
 
-    def read(self, source: Source) -> Photo:
+    def read(self, source: Source) -> Photo:  # noqa: PLR0911  one return a case
         """Read and decode one source.
 
         What is wrong with the photo comes back as ``Photo.error``; only a source of a type

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
 from flowers_onnx.machine import return_freed_memory
@@ -79,14 +80,14 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
         # With all its coefficients in memory, a JPEG costs the same reduced or not.
         whole = image.format in ("JPEG", "MPO") and _keeps_coefficients(image, file)
         pixels = _area(size) if whole else _largest_area(image)
-        with _memory.reserve(_cost(image, size, pixels, max_pixels)), closing(image):
+        with _reserved(_cost(image, size, pixels, max_pixels)), closing(image):
             return _prepare(image, size, preprocess, started)
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
     started, size = time.perf_counter(), image.size
-    with _memory.reserve(_cost(image, size, _largest_area(image), max_pixels)):
+    with _reserved(_cost(image, size, _largest_area(image), max_pixels)):
         return _prepare(image, size, preprocess, started)
 
 
@@ -119,30 +120,19 @@ def _prepare(
     return Decoded(pixels, width, height, (loaded - started) * 1e3, (ended - loaded) * 1e3)
 
 
-class _Memory:
-    """Keeps what all threads decode at one time within what a single image may cost."""
+#: What all threads decode at one time is within what a single image may cost.
+_memory = Budget(MAX_PIXELS)
 
-    def __init__(self) -> None:
-        self._free = threading.Condition()
-        self._used = 0
 
-    @contextmanager
-    def reserve(self, cost: int) -> Iterator[None]:
-        """Wait until ``cost`` pixels fit beside those in use, or nothing else is in use."""
-        with self._free:
-            self._free.wait_for(lambda: not self._used or self._used + cost <= MAX_PIXELS)
-            self._used += cost
+@contextmanager
+def _reserved(cost: int) -> Iterator[None]:
+    """Wait until ``cost`` pixels may be decoded."""
+    with _memory.reserve(cost):
         try:
             yield
         finally:
             if cost > _LARGE:
                 return_freed_memory()
-            with self._free:
-                self._used -= cost
-                self._free.notify_all()
-
-
-_memory = _Memory()
 
 
 def _area(size: tuple[int, int]) -> int:

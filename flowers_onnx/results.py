@@ -1,19 +1,22 @@
-"""What is asked of a classification, what it gives, and its form as a record.
-
-The record is the one shape in which results leave this program, whatever the door:
-``docs/result-record.md`` describes it and gives its JSON Schema.
-"""
+"""What is asked of a classification, what it gives, and its form as a record."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.metadata import LANGUAGES
-
-#: Version of the record: a minor step adds fields, a major step changes or removes some.
-RECORD_SCHEMA = "1.0"
+from flowers_onnx.record import (
+    RECORD_SCHEMA,
+    CandidateRecord,
+    ClassId,
+    ErrorRecord,
+    Field,
+    Record,
+    fields_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,10 @@ class Candidate:
     """
 
     label: str
-    class_id: int | str
+    class_id: ClassId
     confidence: float
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> CandidateRecord:
         """The candidate in a result record."""
         return {"label": self.label, "class_id": self.class_id, "confidence": self.confidence}
 
@@ -97,7 +100,7 @@ class Prediction:
         return self.top[0].label
 
     @property
-    def class_id(self) -> int | str:
+    def class_id(self) -> ClassId:
         """The id of the best candidate."""
         return self.top[0].class_id
 
@@ -111,23 +114,9 @@ class Prediction:
         """True: the photo was classified."""
         return True
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> Record:
         """The result record, ready for ``json.dumps``."""
-        return {
-            "schema": RECORD_SCHEMA,
-            "path": self.path,
-            "status": "ok",
-            "label": self.label,
-            "class_id": self.class_id,
-            "scientific_name": self.scientific_name,
-            "confidence": self.confidence,
-            "top": [candidate.to_record() for candidate in self.top],
-            "sha256": self.sha256,
-            "width": self.width,
-            "height": self.height,
-            "model": self.model,
-            "error": None,
-        }
+        return _record(self, status="ok", top=[candidate.to_record() for candidate in self.top])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +134,65 @@ class Failure:
         """False: there is no prediction."""
         return False
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> Record:
         """The result record, ready for ``json.dumps``."""
-        return {
-            "schema": RECORD_SCHEMA,
-            "path": self.path,
-            "status": "error",
-            "label": None,
-            "class_id": None,
-            "scientific_name": None,
-            "confidence": None,
-            "top": [],
-            "sha256": self.sha256,
-            "width": None,
-            "height": None,
-            "model": self.model,
-            "error": {"code": self.code, "message": self.message},
-        }
+        error = {"code": self.code, "message": self.message}
+        return _record(self, status="error", top=[], error=error)
 
 
 Result = Prediction | Failure
+
+_NAMES = tuple(Record.__annotations__)
+
+
+def _record(result: Result, **values: Any) -> Record:
+    """All fields, in order: from ``values`` or the attribute of that name, else null."""
+    values["schema"] = RECORD_SCHEMA
+    return cast(
+        Record,
+        {name: values[name] if name in values else getattr(result, name, None) for name in _NAMES},
+    )
+
+
+def result_of(record: Mapping[str, Any]) -> Result:
+    """The reverse of ``to_record``; fields that this version doesn't know are left out.
+
+    Numbers may be given as text. Raises one of Python's errors of look-up, type or value for
+    what is no record of this major version.
+    """
+    if not record["schema"].startswith(RECORD_SCHEMA.partition(".")[0] + "."):
+        raise ValueError(f"schema {record['schema']}")
+    if record["status"] == "error":
+        values = _values(record, Record) | _values(record["error"], ErrorRecord)
+        return Failure(**{one.name: values[one.name] for one in fields(Failure)})
+    if record["status"] != "ok":
+        raise ValueError(f"status {record['status']}")
+    values = _values(record, Record)
+    top = tuple(Candidate(**_values(one, CandidateRecord)) for one in record["top"])
+    if not top or not all(0 <= candidate.confidence <= 1 for candidate in top):
+        raise ValueError("no candidates, or no probabilities")
+    if None in (values["width"], values["height"]):
+        raise ValueError("no size")
+    values["top"] = top
+    return Prediction(
+        **{one.name: values[one.name] for one in fields(Prediction) if one.name in values}
+    )
+
+
+def _values(record: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    return {one.name: _value(record.get(one.name), one) for one in fields_of(kind)}
+
+
+def _value(value: Any, expected: Field) -> Any:
+    if expected.fields or (value is None and expected.nullable):
+        return value
+    match expected.type:
+        case "integer":
+            return int(value)
+        case "float":
+            return float(value)
+        case "class_id" if isinstance(value, int | str):
+            return value
+    if not isinstance(value, str):
+        raise TypeError(f"{expected.name} is {value!r}")
+    return value.encode("utf-8", "replace").decode()  # JSON can hold half a character

@@ -14,24 +14,8 @@ from flowers_onnx.atomic import replacing
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.image_formats import HEADER_SIZE, sniff
+from flowers_onnx.record import Record, fields_of, flat_fields, flat_values, to_json
 from flowers_onnx.results import Failure, Prediction, Result
-
-CSV_COLUMNS = (
-    "schema",
-    "path",
-    "status",
-    "label",
-    "class_id",
-    "scientific_name",
-    "confidence",
-    "top",
-    "sha256",
-    "width",
-    "height",
-    "model",
-    "error_code",
-    "error_message",
-)
 
 
 class ResultWriter(Protocol):
@@ -80,10 +64,10 @@ def _is_special(path: str) -> bool:
 
 
 def _refuse_image(path: str) -> None:
-    """A pattern after ``--output`` puts a photo in the place of the output file."""
+    """A pattern after ``--out`` puts a photo in the place of the output file."""
     with contextlib.suppress(FileNotFoundError, IsADirectoryError), open(path, "rb") as file:
         if sniff(file.read(HEADER_SIZE)) is not None:
-            raise UsageError(f"--output {path} is an image; it won't be overwritten")
+            raise UsageError(f"--out {path} is an image; it won't be overwritten")
 
 
 def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:
@@ -145,7 +129,7 @@ class JsonLinesWriter:
         failures = 0
         for result in results:
             failures += not result.ok
-            self._stream.write(_json(result.to_record()) + "\n")
+            self._stream.write(to_json(result.to_record()) + "\n")
             self._stream.flush()
         return failures
 
@@ -161,7 +145,7 @@ class JsonWriter:
         try:
             for result in results:
                 failures += not result.ok
-                self._stream.write(before + _json(result.to_record()))
+                self._stream.write(before + to_json(result.to_record()))
                 before = ",\n"
         finally:
             self._stream.write("[]\n" if before == "[\n" else "\n]\n")
@@ -174,17 +158,14 @@ class CsvWriter:
     def __init__(self, stream: TextIO) -> None:
         import csv
 
-        self._writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+        self._writer = csv.writer(stream, lineterminator="\n")
 
     def write_all(self, results: Iterable[Result]) -> int:
-        failures = 0
-        self._writer.writeheader()
+        failures, fields = 0, fields_of(Record)
+        self._writer.writerow(field.name for field in flat_fields(fields))
         for result in results:
             failures += not result.ok
-            row = result.to_record()
-            error = row.pop("error") or {}
-            row |= {"top": _json(row["top"]), "error_code": error.get("code")}
-            self._writer.writerow(row | {"error_message": error.get("message")})
+            self._writer.writerow(flat_values(fields, result.to_record()))
         return failures
 
 
@@ -194,7 +175,7 @@ def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None
         case "json":
             stream.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
         case "jsonl":
-            stream.writelines(_json(row) + "\n" for row in rows)
+            stream.writelines(to_json(row) + "\n" for row in rows)
         case "csv":
             import csv
 
@@ -224,10 +205,6 @@ def _fact_lines(facts: dict[str, Any], indent: str) -> Iterator[str]:
             yield from _fact_lines(value, indent + "  ")
         else:
             yield f"{indent}{key}: {value}"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
 
 
 def _percent(confidence: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -181,6 +180,8 @@ class Tab:
 
 def _high(descriptor: int) -> int:
     """The same, but above those that the shell moves it to."""
+    import fcntl  # not on Windows
+
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return moved

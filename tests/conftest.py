@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from answers import simd_level
-from support import FLOWERS, SAMPLE, Run
+from support import FLOWERS, PATIENCE, SAMPLE, Run
 
 from flowers_onnx import Classifier
 
@@ -17,10 +19,31 @@ from flowers_onnx import Classifier
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+with contextlib.suppress(ImportError):  # [export] lacks it
+    from hypothesis import settings
+
+    # How long an example takes is no verdict; all else as here and in CI.
+    given = settings.get_profile(settings.get_current_profile_name())
+    settings.register_profile("patient", given, deadline=None)
+    settings.load_profile("patient")
+
 
 def pytest_report_header() -> str:
     """Which kernels the answers come from: CI runs on whatever machine there is."""
     return f"SIMD: {simd_level()}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line of a run: what to install for the tests that were skipped for lack of it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a process of pytest-xdist
+        return
+    reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
+    found = [re.search(r"apt-get install ([\w-]+)", reason) for reason in reasons]
+    lacking = [match[1] for match in found if match]
+    if lacking:
+        packages = " ".join(sorted(set(lacking)))
+        reporter.write_line(f"To run {len(lacking)} more: apt-get install {packages}")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +72,7 @@ def flowers(tmp_path: Path) -> Run:
             capture_output=True,
             cwd=cwd or tmp_path,
             env={**os.environ, **(env or {})},
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert b"Traceback" not in done.stderr, done.stderr.decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import platform
 import subprocess
 import sys
 from copy import deepcopy
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from answers import Comparison, compare, read_reference, write_pictures
-from support import ROOT, Run
+from support import ROOT, Run, needs
 
 REFERENCE = read_reference(photos=False)
 
@@ -44,7 +44,8 @@ def test_this_processor(pictures: Path, flowers: Run) -> None:
     assert found.agrees, found
 
 
-@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="emulates another of its kind")
+@needs("qemu-x86_64")
 def test_emulated_haswell() -> None:
     answers = str(ROOT / "export" / "answers.py")
     done = subprocess.run(

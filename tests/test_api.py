@@ -6,16 +6,17 @@ import dataclasses
 import hashlib
 import importlib
 import io
+import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support import PATIENCE
 
 import flowers_onnx
 from flowers_onnx import (
@@ -37,10 +38,15 @@ def test_public_names_are_the_exported_ones() -> None:
         flowers_onnx.nothing  # noqa: B018
 
 
+def test_a_type_checker_sees_every_public_name() -> None:
+    seen = (Path(__file__).parent / "typing_api.py").read_text(encoding="utf-8")
+    assert [name for name in flowers_onnx.__all__ if not re.search(rf"\b{name}\b", seen)] == []
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("cli", {"numpy", "PIL", "onnxruntime", "fire", "asyncio"}),
+        ("cli.main", {"numpy", "PIL", "onnxruntime", "fire", "asyncio"}),
         ("__main__", {"typing", "dataclasses", "pathlib", "json", "flowers_onnx.cli.main"}),
     ],
 )
@@ -148,11 +154,46 @@ def test_many_is_lazy_and_bounded(sample: Path) -> None:
     for _ in range(3):
         next(results)
     assert taken < 12
+
+
+class Stuck(io.BytesIO):
+    """A photo that can't be read until the test says so."""
+
+    def __init__(self, data: bytes, begun: list[Stuck], go_on: threading.Event) -> None:
+        super().__init__(data)
+        self._begun, self._go_on, self.waited_in_vain = begun, go_on, False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self not in self._begun:
+            self._begun.append(self)
+            self.waited_in_vain = not self._go_on.wait(30)
+        return super().read(size)
+
+
+def test_who_leaves_early_waits_for_nothing_and_no_more_is_decoded(sample: Path) -> None:
+    data = sample.read_bytes()
+    begun: list[Stuck] = []
+    taken, go_on = threading.Event(), threading.Event()
+
+    def sources() -> Iterator[Stuck]:
+        yield Stuck(data, [], taken)  # is done when three more have been taken
+        for number in range(100):
+            if number == 3:
+                taken.set()
+            yield Stuck(data, begun, go_on)
+
+    known = set(threading.enumerate())
+    results = Classifier(threads=2).classify_many(sources())
+    assert next(results).ok
+    started = set(threading.enumerate()) - known
+    assert len(started) == 3  # two workers, and who takes the sources
     results.close()  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 10
-    while [t for t in threading.enumerate() if t.name.startswith("flowers-decode")]:
-        assert time.monotonic() < deadline, "decoding goes on after the consumer has left"
-        time.sleep(0.01)
+    go_on.set()
+    for thread in started:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert not any(each.waited_in_vain for each in begun), "close() waits for the workers"
+    assert len(begun) <= 2, "what had not begun was decoded all the same"
 
 
 def test_one_classifier_serves_many_threads(classifier: Classifier, sample: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support import FLOWERS
+from support import FLOWERS, posix
 
 from flowers_onnx import Classifier, Failure, ImageError
 from flowers_onnx.errors import IMAGE_ERROR_CODES
@@ -24,6 +24,7 @@ from flowers_onnx.pixels import decode
 PREPROCESS = Preprocess(224, 0.875, "bilinear")
 
 
+@posix
 def test_two_hundred_odd_files_in_one_run(tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -61,6 +62,7 @@ def run_measured(*words: str | Path) -> tuple[int, str, str, float]:
     return code, output, errors, megabytes
 
 
+@posix
 @pytest.mark.parametrize("name", odd_images.HEAVY)
 def test_the_heaviest_images_within_the_limits(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import FLOWERS
+from support import FLOWERS, needs
 
 from flowers_onnx.machine import allowed_cpus
 
-STRACE = shutil.which("strace")
 WRITES = re.compile(r"O_CREAT|O_WRONLY|O_RDWR|mkdir|socket\(")
 HARMLESS = re.compile(r'"/dev/(null|tty)"')
 
@@ -43,7 +41,7 @@ def test_works_where_nothing_can_be_written(bare: Path, sample: Path) -> None:
     assert os.listdir(bare) == []
 
 
-@pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+@needs("strace")
 @pytest.mark.parametrize("words", [["classify", "SAMPLE"], ["stream"], ["--version"], ["info"]])
 def test_opens_no_file_for_writing_and_no_socket(
     bare: Path, sample: Path, tmp_path: Path, words: list[str]
@@ -52,7 +50,7 @@ def test_opens_no_file_for_writing_and_no_socket(
     command = [str(sample) if word == "SAMPLE" else word for word in words]
     calls = "trace=socket,connect,openat,open,creat,mkdir,mkdirat"
     done = subprocess.run(
-        [STRACE or "", "-f", "-qq", "-e", calls, "-o", log, FLOWERS, *command],
+        ["strace", "-f", "-qq", "-e", calls, "-o", log, FLOWERS, *command],
         cwd=bare,
         env=environment(bare),
         capture_output=True,
@@ -70,7 +68,7 @@ def test_opens_no_file_for_writing_and_no_socket(
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_no_more_threads_than_asked_for(sample: Path, workers: int) -> None:
-    command = [str(FLOWERS), "stream", "--workers", str(workers)]
+    command = [str(FLOWERS), "stream", "--threads", str(workers)]
     with subprocess.Popen(command, stdin=-1, stdout=-1) as process:
         assert process.stdin
         assert process.stdout

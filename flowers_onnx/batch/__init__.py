@@ -1,5 +1,7 @@
 """``flowers batch``: a bucket or a folder of images in, structured results out.
 
-``storage`` lists items and fetches them; ``run`` classifies what isn't done yet and keeps each
-row in a ``journal``; when all is done, one of ``sinks`` publishes the rows in one step.
+``manifest`` or ``flowers_onnx.storage`` lists the images and ``fetch`` reads them; ``run``
+classifies what the ``ledger`` doesn't know as done; ``output`` keeps each row in a journal of
+``flowers_onnx.tables``, and publishes all in one step when nothing is left to do. ``shard`` cuts
+the work for many machines; ``log``, ``tally`` and ``provenance`` tell what was done.
 """

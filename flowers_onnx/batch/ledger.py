@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from flowers_onnx.batch.shard import hash64
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import AnyRow
 
 #: Errors of the storage, not of the image: the next run tries again.
 PASSING = frozenset({"read_error", "permission_denied"})
@@ -30,14 +30,14 @@ class Ledger:
         #: How many rows of a key are followed by a newer one.
         self._superseded: Counter[int] = Counter()
 
-    def note_published(self, row: Row) -> None:
+    def note_published(self, row: AnyRow) -> None:
         """Take a row into account that is in the result; it may be replaced, but replaces none."""
         if self._is_to_be_retried(row):
             self._failed[self._image(row["source_uri"], row["source_id"])] = self._key_of(row)
         else:
             self._done.add(self._key_of(row))
 
-    def note(self, row: Row) -> None:
+    def note(self, row: AnyRow) -> None:
         """The same for a row that isn't; rows come in the order they were made."""
         key = self._key_of(row)
         self._supersede(row["source_uri"], row["source_id"])
@@ -60,7 +60,7 @@ class Ledger:
         if failed is not None:
             self._superseded[failed] += 1
 
-    def last_rows(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def last_rows(self, rows: Iterable[AnyRow]) -> Iterator[AnyRow]:
         """Of all rows that were noted or claimed, the last one of each image, in order."""
         superseded = self._superseded.copy()
         for row in rows:
@@ -70,13 +70,13 @@ class Ledger:
             else:
                 yield row
 
-    def _is_to_be_retried(self, row: Row) -> bool:
+    def _is_to_be_retried(self, row: AnyRow) -> bool:
         if row["status"] != "error":
             return False
         # A table tells no code: there, --retry_errors has to say it.
         return self._retry_errors or (row.get("error") or {}).get("code") in PASSING
 
-    def _key_of(self, row: Row) -> int:
+    def _key_of(self, row: AnyRow) -> int:
         return self._key(row["source_uri"], row["source_version"], row["source_id"])
 
     def _image(self, uri: str, item_id: str | None) -> int:

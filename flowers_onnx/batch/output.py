@@ -11,7 +11,8 @@ from flowers_onnx.batch.tally import Tally
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import Sink
 from flowers_onnx.tables.journal import open_journal
-from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import AnyRow
 
 
 class Output:
@@ -54,7 +55,7 @@ class Output:
             self._journal.remove()
 
     def _open(self) -> None:
-        self._journal = open_journal(self._place)
+        self._journal = open_journal(self._place, RESULTS.version)
         try:
             self._ledger = self._new_ledger()
             self._has_result = False
@@ -81,7 +82,7 @@ class Output:
         """Whether ``item`` is to be done; the caller will then ``add`` its row."""
         return self._ledger.claim(item)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: AnyRow) -> None:
         """Keep a new row; raises ``OutputError``."""
         self._journal.append(row)
         self.unfinished += 1

@@ -20,20 +20,15 @@ from flowers_onnx.batch.tally import Tally
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import (
     FlowersError,
-    ImageError,
     OutputError,
-    StorageError,
-    UsageError,
-    of_image,
-    of_source,
 )
-from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
+from flowers_onnx.results import Failure
 from flowers_onnx.sources import Unreadable
-from flowers_onnx.storage import store_for
+from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import sink_for
-from flowers_onnx.tables.results import make_row
+from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
 
 #: Species that the summary names.
@@ -49,7 +44,7 @@ def run(options: Options) -> int:
     try:
         batch = _Batch(options, log)
         with Output(
-            sink_for(options.out),
+            sink_for(options.out, RESULTS),
             options.journal,
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
@@ -117,20 +112,18 @@ class _Batch:
             self._log.progress(self._tally.images, self._skipped, self._tally)
             if limit is not None and self._tally.failed > limit:
                 raise FlowersError(f"more than {limit} images failed: {self._tally}")
-            unread = unread + 1 if row["error"] and row["error"]["code"] in PASSING else 0
+            if not isinstance(result, Failure) or result.code not in PASSING:
+                unread = 0
+                continue
+            unread += 1
             if unread == _MOST_UNREAD:  # an outage is no result
-                raise OutputError(
-                    f"{unread} images in a row can't be read: {row['error']['message']}"
-                )
+                raise OutputError(f"{unread} images in a row can't be read: {result.message}")
 
     def _contents(self, output: Output, waiting: deque[Item]) -> Iterator[bytes | Unreadable]:
         """What was fetched, in the order of ``waiting``, to which its items are added."""
-        for fetched in fetch(self._to_do(output), _read, self._options.fetch):
-            waiting.append(fetched.item)
-            if isinstance(fetched.content, ImageError):
-                yield Unreadable(fetched.item.uri, fetched.content)
-            else:
-                yield fetched.content
+        for content, item in fetch(self._to_do(output), self._options.fetch):
+            waiting.append(item)
+            yield content
 
     def _to_do(self, output: Output) -> Iterator[Item]:
         for item in self._items():
@@ -140,12 +133,9 @@ class _Batch:
                 self._skipped += 1
 
     def _items(self) -> Iterator[Item]:
-        try:
-            for item in _listed(self._options):
-                if self._options.shard.has(item.uri):
-                    yield item
-        except StorageError as error:
-            raise of_source(error) from error
+        for item in _listed(self._options):
+            if self._options.shard.has(item.uri):
+                yield item
 
     def _finish(self, earlier: int, tally: Tally) -> None:
         options = self._options
@@ -184,22 +174,10 @@ class _Batch:
         )
 
 
-def _read(item: Item) -> tuple[bytes, Item]:
-    try:
-        return store_for(item.uri).read(item, MAX_BYTES)
-    except StorageError as error:
-        raise of_image(error) from error
-
-
 def _listed(options: Options) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
-    listings = []
-    for source in options.sources:  # what is wrong with the last one is told before the first
-        listing = iter(store_for(source).list(source))
-        first = next(listing, None)
-        if first is None:
-            raise UsageError(f"no images in {source}")
-        listings.append(chain([first], listing))
+    # What is wrong with the last one is told before the first is read.
+    listings = [images_in(source) for source in options.sources]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

@@ -39,16 +39,19 @@ def hash64(text: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def parse_shard(text: str | None) -> Shard:
-    """``i/n`` with i from 0 to n - 1; by default what Cloud Run says; raises ``UsageError``."""
-    if text is None:
-        index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
-        count = os.environ.get("CLOUD_RUN_TASK_COUNT", "1")
-        text = f"{index}/{count}"
+def assigned_shard() -> Shard:
+    """The part that Cloud Run gives to this task; else the only one. Raises ``UsageError``."""
+    index = os.environ.get("CLOUD_RUN_TASK_INDEX", "0")
+    count = os.environ.get("CLOUD_RUN_TASK_COUNT", "1")
+    return parse_shard("shard", f"{index}/{count}")
+
+
+def parse_shard(flag: str, text: str) -> Shard:
+    """``i/n`` with i from 0 to n - 1; raises ``UsageError``."""
     index, slash, count = text.partition("/")
     if slash and _is_number(index) and _is_number(count) and int(index) < int(count) <= 99_999:
         return Shard(int(index), int(count))
-    raise UsageError(f"--shard needs I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
+    raise UsageError(f"--{flag} needs I/N with I from 0 to N - 1, such as 0/4, not {text!r}")
 
 
 def _is_number(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import AnyRow
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class Tally:
     labels: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
-    def note(self, row: Row) -> None:
+    def note(self, row: AnyRow) -> None:
         """Count a row."""
         if row["status"] == "ok":
             self.labels[row["label"]] += 1

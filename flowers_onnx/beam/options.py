@@ -1,14 +1,11 @@
-"""The options of ``flowers beam``, checked; Apache Beam isn't needed for that."""
+"""What ``flowers beam`` is asked for; Apache Beam isn't needed to say that."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 
-from flowers_onnx.cli.flags import choice, count
-from flowers_onnx.errors import UsageError, missing_extra
-from flowers_onnx.metadata import LANGUAGES
+from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Query
 from flowers_onnx.storage.uris import is_table, path_of, table_of
 
@@ -44,45 +41,16 @@ class Options:
     dead_letter: Files | Table
     query: Query
     model: str | None
-    max_pixels: int | None
+    max_pixels: int
     runner_options: tuple[str, ...]
 
-
-def parse(
-    words: tuple[str, ...],
-    *,
-    out: str | None,
-    dead_letter: str | None,
-    top_k: str | None,
-    lang: str,
-    model: str | None,
-    max_pixels: str | None,
-) -> Options:
-    """Check the values of the command line; raises ``UsageError``."""
-    # Beam's options all begin with a dash, and no source does: `./-name` is the same file.
-    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-    sources, runner_options = words[:first], words[first:]
-    if not sources:
-        raise UsageError("beam needs a SOURCE: a file, a folder, a pattern, gs:// or s3://")
-    if out is None:
-        raise UsageError("beam needs --out: FILE.jsonl, FILE.parquet or bigquery://P.DATASET.TABLE")
-    options = Options(
-        sources=sources,
-        out=_target("out", out),
-        dead_letter=_target("dead_letter", dead_letter or _beside(out)),
-        query=Query(5 if top_k is None else count("top_k", top_k), choice("lang", lang, LANGUAGES)),
-        model=model,
-        max_pixels=None if max_pixels is None else count("max_pixels", max_pixels),
-        runner_options=runner_options,
-    )
-    if options.dead_letter == options.out:
-        raise UsageError("--dead_letter must be another place than --out")
-    if find_spec("apache_beam") is None:
-        raise missing_extra("beam", "flowers beam")
-    return options
+    def __post_init__(self) -> None:
+        if self.dead_letter == self.out:
+            raise UsageError("--dead_letter must be another place than --out")
 
 
-def _target(flag: str, uri: str) -> Files | Table:
+def target(flag: str, uri: str) -> Files | Table:
+    """What ``--flag uri`` means; raises ``UsageError``."""
     if is_table(uri):
         try:
             return Table("{}:{}.{}".format(*table_of(uri)))
@@ -97,7 +65,7 @@ def _target(flag: str, uri: str) -> Files | Table:
     return Files(prefix, suffix)
 
 
-def _beside(out: str) -> str:
+def beside(out: str) -> str:
     """Where failures go unless told: beside the result, and matched by no pattern of it."""
     if is_table(out):
         return f"{out}_errors"

@@ -9,20 +9,22 @@ from __future__ import annotations
 import apache_beam as beam
 
 from flowers_onnx.beam.options import Files, Table
-from flowers_onnx.tables.results import Row
-from flowers_onnx.tables.schema import parquet_row, table_row, to_json
+from flowers_onnx.record import to_json
+from flowers_onnx.tables.rows import RESULTS, Row
 
 
 def write(rows: beam.PCollection[Row], target: Files | Table, label: str) -> None:
     """Write ``rows``; files appear under their names when all are complete."""
     match target:
         case Table(name):
-            rows | f"{label}: cells" >> beam.Map(table_row) | label >> _to_table(name)
+            rows | f"{label}: cells" >> beam.Map(RESULTS.table_row) | label >> _to_table(name)
         case Files(prefix, suffix) if suffix.lower() == ".parquet":
-            from flowers_onnx.tables.parquet import SCHEMA
+            from flowers_onnx.tables.parquet import arrow_schema
 
-            to_files = beam.io.WriteToParquet(prefix, SCHEMA, file_name_suffix=suffix, codec="zstd")
-            rows | f"{label}: cells" >> beam.Map(parquet_row) | label >> to_files
+            to_files = beam.io.WriteToParquet(
+                prefix, arrow_schema(RESULTS), file_name_suffix=suffix, codec="zstd"
+            )
+            rows | f"{label}: cells" >> beam.Map(RESULTS.parquet_row) | label >> to_files
         case Files(prefix, suffix):
             to_files = beam.io.WriteToText(prefix, file_name_suffix=suffix, skip_if_empty=True)
             rows | f"{label}: lines" >> beam.Map(to_json) | label >> to_files
@@ -37,14 +39,15 @@ def _to_table(name: str) -> beam.PTransform:
         create_disposition=beam.io.BigQueryDisposition.CREATE_IF_NEEDED,
         write_disposition=beam.io.BigQueryDisposition.WRITE_APPEND,
         additional_bq_parameters={
-            "timePartitioning": {"type": "DAY", "field": "processed_at"},
-            "clustering": {"fields": ["label"]},
+            "timePartitioning": {"type": "DAY", "field": RESULTS.time},
+            "clustering": {"fields": [RESULTS.group]},
         },
     )
 
 
 def table_schema() -> dict[str, object]:
     """The schema as BigQuery's REST API has it."""
-    from flowers_onnx.tables.bigquery import SCHEMA
+    from flowers_onnx.tables import bigquery
 
-    return {"fields": [field.to_api_repr() for field in SCHEMA]}
+    columns = bigquery.table_schema(RESULTS)
+    return {"fields": [column.to_api_repr() for column in columns]}

@@ -13,12 +13,10 @@ from apache_beam.utils.shared import Shared
 from flowers_onnx.beam.options import Options
 from flowers_onnx.beam.outputs import write
 from flowers_onnx.classifier import Classifier
-from flowers_onnx.errors import StorageError, of_image
-from flowers_onnx.image_formats import MAX_BYTES
-from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage import store_for
+from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables.rows import Row, make_row
 from flowers_onnx.tables.schema import utc_now
 
 #: Where the two counters, named by the rows' status, are found when a run has ended.
@@ -68,9 +66,8 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
         self._classifier: Classifier = self._shared.acquire(self._load)
 
     def _load(self) -> Classifier:
-        limit = self._options.max_pixels
-        limits = {} if limit is None else {"max_pixels": limit}
-        return Classifier(self._options.model, threads=1, **limits)
+        options = self._options
+        return Classifier(options.model, threads=1, max_pixels=options.max_pixels)
 
     def process(self, element: tuple[str, Any]) -> Iterator[Row | TaggedOutput]:
         uri, listings = element
@@ -82,10 +79,6 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
             yield TaggedOutput(_FAILED, row)
 
     def _row(self, item: Item) -> Row:
-        content: bytes | Unreadable
-        try:
-            content, item = store_for(item.uri).read(item, MAX_BYTES)
-        except StorageError as error:
-            content = Unreadable(item.uri, of_image(error))
+        content, item = read_image(item)
         result = self._classifier.result(content, self._options.query)
         return make_row(item, result, self._run_id, utc_now())

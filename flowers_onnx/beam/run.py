@@ -22,10 +22,10 @@ from flowers_onnx.beam.options import Files, Options, Table
 from flowers_onnx.beam.pipeline import COUNTERS, build
 from flowers_onnx.console import say
 from flowers_onnx.environment import new_run_id
-from flowers_onnx.errors import FlowersError, OutputError, StorageError, UsageError, of_source
+from flowers_onnx.errors import FlowersError, OutputError, UsageError
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
-from flowers_onnx.storage import store_for
+from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.uris import scheme_of
 
 #: Beam's own runner in this process. What Beam calls DirectRunner may be another by now, which
@@ -100,12 +100,7 @@ def _check(options: Options, runner_options: PipelineOptions) -> None:
     if runner in _LOCAL_RUNNERS:
         read_info(find_model(options.model))
     for source in options.sources:
-        try:
-            first = next(iter(store_for(source).list(source)), None)
-        except StorageError as error:
-            raise of_source(error) from error
-        if first is None:
-            raise UsageError(f"no images in {source}")
+        images_in(source)
     for target in (options.out, options.dead_letter):
         if isinstance(target, Files):
             _refuse_existing(target)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
-from flowers_onnx.benchmark.document import KIND, SCHEMA
+from flowers_onnx.benchmark.document import KIND, SCHEMA, Document, Row, RowComparison
+from flowers_onnx.benchmark.output import write
 from flowers_onnx.benchmark.samples import ratio
 from flowers_onnx.environment import MACHINE_FACTS
 from flowers_onnx.errors import UsageError
@@ -15,29 +17,30 @@ from flowers_onnx.errors import UsageError
 Key = tuple[str, int, str]
 
 
-def load(path: str) -> dict[str, Any]:
-    """A result that was saved with ``--format json``; raises ``UsageError``."""
+def load(path: str) -> Document:
+    """A result that was saved with ``--format json``, known to be whole; raises ``UsageError``."""
     try:
         with open(path, encoding="utf-8") as file:
-            document: dict[str, Any] = json.load(file)
-        if document["kind"] != KIND:
+            content = json.load(file)
+        if content["kind"] != KIND:
             raise ValueError("of another kind")
     except OSError as error:
         raise UsageError(f"--compare can't read {path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"{path} is no result of flowers benchmark --format json") from error
-    schema = str(document.get("schema"))
+    schema = str(content.get("schema"))
     if schema.partition(".")[0] != SCHEMA.partition(".")[0]:
         raise UsageError(f"{path} has schema {schema}; {SCHEMA} is needed")
+    document = cast("Document", content)
     try:
         _check(document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UsageError(f"{path} is broken: {error!r}") from error
     return document
 
 
-def _check(document: dict[str, Any]) -> None:
-    """What is read from an older file must be as it was written."""
+def _check(document: Document) -> None:
+    """What is read from an older file must be as it was written, and can be shown."""
     if not isinstance(document["photos"]["sha256"], str):
         raise TypeError("the photos have no sha256")
     for row in document["rows"]:
@@ -48,9 +51,10 @@ def _check(document: dict[str, Any]) -> None:
                 raise ValueError("samples must be positive")
         if len({len(run) for run in row["samples"]["total"]}) != 1:
             raise ValueError("runs must be of one length")
+    write("table", document, io.StringIO())
 
 
-def partners(old: dict[str, Any], keys: Sequence[Key], path: str) -> dict[Key, dict[str, Any]]:
+def partners(old: Document, keys: Sequence[Key], path: str) -> dict[Key, Row]:
     """The row of ``old`` to compare with, by key; raises ``UsageError`` if there is none.
 
     Rows match by scenario, threads and model, or without the model where both results have
@@ -65,7 +69,7 @@ def partners(old: dict[str, Any], keys: Sequence[Key], path: str) -> dict[Key, d
     return found
 
 
-def compare(new: dict[str, Any], old: dict[str, Any], path: str, fail_above: float) -> bool:
+def compare(new: Document, old: Document, path: str, fail_above: float) -> bool:
     """Put a ``comparison`` into ``new`` and into its rows; true if a row is slower.
 
     Slower is a row whose ratio is above ``fail_above`` and whose interval lies above 1:
@@ -86,7 +90,7 @@ def compare(new: dict[str, Any], old: dict[str, Any], path: str, fail_above: flo
     return slower
 
 
-def _row(new: dict[str, Any], old: dict[str, Any], fail_above: float) -> dict[str, Any]:
+def _row(new: Row, old: Row, fail_above: float) -> RowComparison:
     """Times of a photo are compared, also offline: above 1 always means slower."""
     found, interval = ratio(new["samples"]["total"], old["samples"]["total"])
     return {
@@ -97,7 +101,7 @@ def _row(new: dict[str, Any], old: dict[str, Any], fail_above: float) -> dict[st
     }
 
 
-def _caveats(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+def _caveats(new: Document, old: Document) -> list[str]:
     """What else may explain a ratio, or keep it from being judged."""
     here, there = new["environment"], old["environment"]
     found = [
@@ -109,11 +113,11 @@ def _caveats(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
         found.append("the photos differ")
     if old.get("warnings"):
         found.append("the earlier result has warnings")
-    if any(row.get("comparison") and not row["comparison"]["ci95"] for row in new["rows"]):
+    if any(row["comparison"] and not row["comparison"]["ci95"] for row in new["rows"]):
         found.append("too few runs for an interval, so nothing counts as slower")
     return found
 
 
-def key_of(row: dict[str, Any]) -> Key:
+def key_of(row: Row) -> Key:
     """Scenario, threads and model of a row."""
     return row["scenario"], row["threads"], row["model"]["name"]

@@ -1,20 +1,16 @@
-"""The result as one JSON document; ``docs/benchmark.md`` describes it."""
+"""The form of a result, one JSON document; ``docs/benchmark.md`` describes it.
+
+What is declared here is what is written, in this order. A later version may read it back, so a
+minor step of ``SCHEMA`` (1.1) adds fields, and a major step (2.0) changes or removes some.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import Literal, TypedDict, get_args
 
-from flowers_onnx import __version__
-from flowers_onnx.benchmark.options import Options
-from flowers_onnx.benchmark.rounds import Case
-from flowers_onnx.benchmark.samples import summary
-from flowers_onnx.photos import display_path
+from flowers_onnx.environment import MachineFacts
 
 KIND = "flowers-onnx benchmark"
-#: A minor step (1.1) adds fields, a major step (2.0) changes or removes some.
 SCHEMA = "1.0"
 
 #: The stages of a photo, in the order in which they happen.
@@ -32,59 +28,121 @@ STAGES = (
     "exit",
 )
 
+#: What ended the measuring: every median is known, or the time was up.
+StoppedBy = Literal["precision", "time"]
 
-def document(
-    options: Options,
-    cases: Sequence[Case],
-    *,
-    environment: dict[str, Any],
-    photos: dict[str, Any],
-    stopped_by: str,
-    warnings: list[str],
-) -> dict[str, Any]:
+Quantile = Literal["p50", "p90", "p99"]
+#: Those that people are shown.
+QUANTILES: tuple[Quantile, ...] = get_args(Quantile)
+
+
+class Settings(TypedDict):
+    """When it was to end; ``precision`` is a fraction of the median."""
+
+    min_runs: int
+    max_seconds: float
+    precision: float
+    warmup: int
+
+
+class LoadAverage(TypedDict):
+    """Programs that wanted a CPU; None where the system doesn't say."""
+
+    start: float | None
+    end: float | None
+
+
+class Environment(MachineFacts):
+    """Where it was measured, and how busy it was there; ``cpu_share`` is 0 to 1."""
+
+    load_average: LoadAverage
+    cpu_share: float
+
+
+class Photos(TypedDict):
+    """What was measured with; ``sha256`` is that of the files' own SHA-256 in order."""
+
+    source: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+class Model(TypedDict):
+    """A model file, without its folder."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+class Summary(TypedDict):
+    """The figures of one quantity, in ms; ``ci95`` is the 95 % interval of the median ``p50``."""
+
+    count: int
+    mean: float
+    stdev: float | None
+    min: float
+    p25: float
+    p50: float
+    p75: float
+    p90: float
+    p99: float
+    max: float
+    ci95: list[float] | None
+    outliers: int
+
+
+class RowComparison(TypedDict):
+    """New to old: the ratio of the medians, and its 95 % interval."""
+
+    ratio: float
+    ci95: list[float] | None
+    slower: bool
+    old_model: str
+
+
+class Row(TypedDict):
+    """One scenario, model and number of threads.
+
+    ``ms`` and ``samples`` go by stage, with ``total`` and, where it is known, ``cpu``;
+    ``samples`` has a list a run. ``first_ms`` has loading the model and its first photo.
+    """
+
+    scenario: str
+    model: Model
+    threads: int
+    runs: int
+    ms: dict[str, Summary]
+    photos_per_second: float | None
+    first_ms: dict[str, float]
+    peak_rss_mib: float | None
+    not_included: str
+    samples: dict[str, list[list[float]]]
+    comparison: RowComparison | None
+
+
+class Comparison(TypedDict):
+    """The earlier result, and what may explain a ratio beside the program."""
+
+    old: str
+    old_date: str
+    fail_above: float
+    slower: bool
+    caveats: list[str]
+
+
+class Document(TypedDict):
     """Everything that was found, and all that is needed to find it again."""
-    return {
-        "kind": KIND,
-        "schema": SCHEMA,
-        "program": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {
-            "min_runs": options.min_runs,
-            "max_seconds": options.max_seconds,
-            "precision": options.precision,
-            "warmup": options.warmup,
-        },
-        "environment": environment,
-        "photos": photos,
-        "stopped_by": stopped_by,
-        "rows": [_row(case) for case in cases],
-        "warnings": warnings,
-        "comparison": None,
-    }
 
-
-def _row(case: Case) -> dict[str, Any]:
-    names = ("total", "cpu", *STAGES)
-    samples = {name: runs for name in names if (runs := case.samples(name))}
-    stages = {name: summary(runs) for name, runs in samples.items()}
-    offline = case.scenario == "offline"
-    return {
-        "scenario": case.scenario,
-        "model": {
-            "name": case.model,
-            "file": display_path(os.path.basename(case.subject.classifier.info.path)),
-            "sha256": case.subject.sha256,
-        },
-        "threads": case.subject.threads,
-        "runs": len(case.runs),
-        "ms": stages,
-        "photos_per_second": round(1e3 / stages["total"]["p50"], 2) if offline else None,
-        "first_ms": case.subject.first,
-        "peak_rss_mib": case.measured.peak_rss,
-        "not_included": case.measured.not_included,
-        "samples": {
-            name: [[round(value, 4) for value in run] for run in runs]
-            for name, runs in samples.items()
-        },
-        "comparison": None,
-    }
+    kind: str
+    schema: str
+    program: str
+    date: str
+    settings: Settings
+    environment: Environment
+    photos: Photos
+    stopped_by: StoppedBy
+    rows: list[Row]
+    warnings: list[str]
+    comparison: Comparison | None

@@ -5,20 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
-from flowers_onnx.benchmark.document import STAGES
+from flowers_onnx.benchmark.document import QUANTILES, STAGES, Document, Row, RowComparison
 from flowers_onnx.benchmark.tables import Table, aligned, histogram, markdown
 from flowers_onnx.environment import MACHINE_FACTS
 
-Document = dict[str, Any]
-Row = dict[str, Any]
-
-_QUANTILES = ("p50", "p90", "p99")
-
 
 def write(format: str, result: Document, stream: TextIO) -> None:
-    """Write ``result`` to ``stream``; ``format`` is one of ``options.FORMATS``."""
+    """Write ``result`` to ``stream``; ``format`` is one of ``--format``'s."""
     match format:
         case "json":
             stream.write(json.dumps(result, ensure_ascii=False) + "\n")
@@ -27,7 +22,7 @@ def write(format: str, result: Document, stream: TextIO) -> None:
                 json.dumps(line, ensure_ascii=False) + "\n" for line in _records(result)
             )
         case "csv":
-            rows = [_flat(row) for row in _records(result)]
+            rows = [_flat(result, row) for row in result["rows"]]
             writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -37,45 +32,54 @@ def write(format: str, result: Document, stream: TextIO) -> None:
             stream.write(_text(result))
 
 
-def _records(result: Document) -> Iterator[Row]:
+def _records(result: Document) -> Iterator[dict[str, object]]:
     """One record a row, each complete in itself, without samples."""
     shared = {key: value for key, value in result.items() if key not in ("rows", "comparison")}
     for row in result["rows"]:
         yield shared | {key: value for key, value in row.items() if key != "samples"}
 
 
-def _flat(record: Row) -> Row:
+def _flat(result: Document, row: Row) -> dict[str, object]:
     """The columns of CSV, the same for every scenario; times are in ms."""
-    facts, total = record["environment"], record["ms"]["total"]
+    facts, stages, comparison = result["environment"], row["ms"], row["comparison"]
+    total = stages["total"]
     low, high = total["ci95"] or (None, None)
-    comparison = record["comparison"] or {}
-    ratio_low, ratio_high = comparison.get("ci95") or (None, None)
+    ratio_low, ratio_high = (comparison and comparison["ci95"]) or (None, None)
     return {
-        "schema": record["schema"],
-        "date": record["date"],
-        "program": record["program"],
-        "scenario": record["scenario"],
-        "threads": record["threads"],
-        "model": record["model"]["name"],
-        "model_sha256": record["model"]["sha256"],
-        "photos": record["photos"]["count"],
-        "photos_sha256": record["photos"]["sha256"],
-        "runs": record["runs"],
-        **{name: total[name] for name in ("count", "mean", "stdev", "min")},
+        "schema": result["schema"],
+        "date": result["date"],
+        "program": result["program"],
+        "scenario": row["scenario"],
+        "threads": row["threads"],
+        "model": row["model"]["name"],
+        "model_sha256": row["model"]["sha256"],
+        "photos": result["photos"]["count"],
+        "photos_sha256": result["photos"]["sha256"],
+        "runs": row["runs"],
+        "count": total["count"],
+        "mean": total["mean"],
+        "stdev": total["stdev"],
+        "min": total["min"],
         "p50": total["p50"],
         "p50_low": low,
         "p50_high": high,
-        **{name: total[name] for name in ("p90", "p99", "max", "outliers")},
-        **{f"{name}_p50": record["ms"].get(name, {}).get("p50") for name in ("cpu", *STAGES)},
-        "photos_per_second": record["photos_per_second"],
-        "peak_rss_mib": record["peak_rss_mib"],
-        "ratio": comparison.get("ratio"),
+        "p90": total["p90"],
+        "p99": total["p99"],
+        "max": total["max"],
+        "outliers": total["outliers"],
+        **{
+            f"{name}_p50": stages[name]["p50"] if name in stages else None
+            for name in ("cpu", *STAGES)
+        },
+        "photos_per_second": row["photos_per_second"],
+        "peak_rss_mib": row["peak_rss_mib"],
+        "ratio": comparison and comparison["ratio"],
         "ratio_low": ratio_low,
         "ratio_high": ratio_high,
-        "slower": comparison.get("slower"),
-        **{name: facts[name] for name in MACHINE_FACTS},
+        "slower": comparison and comparison["slower"],
+        **{name: facts.get(name) for name in MACHINE_FACTS},
         "load_average": facts["load_average"]["start"],
-        "warnings": "; ".join(record["warnings"]),
+        "warnings": "; ".join(result["warnings"]),
     }
 
 
@@ -124,7 +128,7 @@ def _tables(result: Document) -> Iterator[Table]:
     rows = result["rows"]
     yield Table(
         ("scenario", "threads", "model"),
-        ("runs", "p50 ms", "95 %", *_QUANTILES[1:], "CPU ms", "outliers", "MiB", "photos/s"),
+        ("runs", "p50 ms", "95 %", *QUANTILES[1:], "CPU ms", "outliers", "MiB", "photos/s"),
         [(_labels(row), _totals(row)) for row in rows],
     )
     for names in dict.fromkeys(tuple(_stage_names(row)) for row in rows):
@@ -161,7 +165,7 @@ def _totals(row: Row) -> tuple[str, ...]:
         str(row["runs"]),
         _number(total["p50"]),
         f"±{(interval[1] - interval[0]) / 2 / total['p50']:.1%}" if interval else "",
-        *(_number(total[name]) for name in _QUANTILES[1:]),
+        *(_number(total[name]) for name in QUANTILES[1:]),
         _number(cpu["p50"]) if cpu else "",
         str(total["outliers"]),
         f"{row['peak_rss_mib']:.0f}" if row["peak_rss_mib"] else "",
@@ -173,7 +177,7 @@ def _stage_names(row: Row) -> Iterator[str]:
     return (name for name in STAGES if name in row["ms"])
 
 
-def _ratio(comparison: dict[str, Any]) -> tuple[str, ...]:
+def _ratio(comparison: RowComparison) -> tuple[str, ...]:
     low, high = comparison["ci95"] or (None, None)
     return (
         f"{comparison['ratio']:.3f}",
@@ -194,9 +198,8 @@ def _notes(result: Document) -> Iterator[str]:
                 f"first inference {_number(first['inference'])} ms"
             )
     yield from (f"warning: {warning}" for warning in result["warnings"])
-    yield from (
-        f"compare with care: {caveat}" for caveat in (result["comparison"] or {}).get("caveats", ())
-    )
+    if result["comparison"]:
+        yield from (f"compare with care: {caveat}" for caveat in result["comparison"]["caveats"])
 
 
 def _histogram(row: Row) -> str:

@@ -8,11 +8,11 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from flowers_onnx.benchmark import document
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import UsageError
 from flowers_onnx.photos import display_path
@@ -29,11 +29,8 @@ class Photos:
     paths: tuple[str, ...]
     source: str
 
-    def describe(self, classifier: Classifier) -> dict[str, Any]:
-        """Facts for the result; classifies every photo and raises ``UsageError`` if one fails.
-
-        ``sha256`` is that of the files' own SHA-256 in order, so it names the set of photos.
-        """
+    def describe(self, classifier: Classifier) -> document.Photos:
+        """Facts for the result; classifies every photo and raises ``UsageError`` if one fails."""
         digest, size = hashlib.sha256(), 0
         for path, result in zip(self.paths, classifier.classify_many(self.paths), strict=True):
             if isinstance(result, Failure):

@@ -7,11 +7,11 @@ import tempfile
 from io import BytesIO
 from typing import Any
 
-from flowers_onnx.benchmark.document import STAGES
+from flowers_onnx.benchmark.document import QUANTILES, STAGES, Document, Row
 from flowers_onnx.errors import OutputError
 
 
-def draw(result: dict[str, Any], path: str) -> None:
+def draw(result: Document, path: str) -> None:
     """One line of panels a row: the stages' medians, and how the totals spread.
 
     Raises ``OutputError`` if ``path`` can't be written.
@@ -27,7 +27,7 @@ def draw(result: dict[str, Any], path: str) -> None:
         raise OutputError(f"can't write to {path}: {error.strerror}") from error
 
 
-def _render(result: dict[str, Any], format: str) -> bytes:
+def _render(result: Document, format: str) -> bytes:
     from matplotlib.figure import Figure
 
     rows = result["rows"]
@@ -43,7 +43,7 @@ def _render(result: dict[str, Any], format: str) -> bytes:
     return image.getvalue()
 
 
-def _draw_stages(axes: Any, row: dict[str, Any]) -> None:
+def _draw_stages(axes: Any, row: Row) -> None:
     names = [name for name in STAGES if name in row["ms"]] or ["total", "cpu"]
     medians = [row["ms"][name]["p50"] for name in names]
     axes.barh(names, medians)
@@ -54,10 +54,10 @@ def _draw_stages(axes: Any, row: dict[str, Any]) -> None:
     axes.set_title(f"{row['scenario']}, {row['threads']} thread(s), median ms", fontsize=9)
 
 
-def _draw_totals(axes: Any, row: dict[str, Any]) -> None:
+def _draw_totals(axes: Any, row: Row) -> None:
     total = row["ms"]["total"]
     axes.hist([sample for run in row["samples"]["total"] for sample in run], bins=30)
-    for name, style in (("p50", "-"), ("p90", "--"), ("p99", ":")):
+    for name, style in zip(QUANTILES, ("-", "--", ":"), strict=True):
         axes.axvline(total[name], linestyle=style, color="black", label=f"{name} {total[name]:.2f}")
     axes.legend(fontsize=7)
     axes.tick_params(labelsize=7)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from flowers_onnx.benchmark.document import StoppedBy
 from flowers_onnx.benchmark.load import CpuShare
 from flowers_onnx.benchmark.samples import half_width
 from flowers_onnx.benchmark.scenarios import Sample, Scenario, Subject
@@ -46,8 +47,8 @@ class Enough:
 
 def measure(
     cases: Sequence[Case], enough: Enough, warmup: int, show: Callable[[float, str], None]
-) -> tuple[str, CpuShare]:
-    """Fill the cases with runs; says what ended it: ``precision`` or ``time``.
+) -> tuple[StoppedBy, CpuShare]:
+    """Fill the cases with runs; says what ended it.
 
     The cases take turns, in alternating order, so that a busy moment of the machine hits
     them alike. No round is cut short: all cases have as many runs, at least one.

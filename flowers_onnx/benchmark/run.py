@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 from flowers_onnx.benchmark import compare
+from flowers_onnx.benchmark.document import Document
 from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.output import write
 from flowers_onnx.console import say
-from flowers_onnx.errors import UsageError
 from flowers_onnx.writers import open_output
 
 
 def run(options: Options) -> int:
     """Measure, compare, print; 1 if something is slower than it may be."""
-    saved = [_saved(path) for path in options.compare]
-    with open_output(options.output) as stream:
+    saved = [compare.load(path) for path in options.compare]
+    with open_output(options.out) as stream:
         result = saved[1] if len(saved) == 2 else _measured(options, saved)
         slower = bool(saved) and compare.compare(
             result, saved[0], options.compare[0], options.fail_above
@@ -31,24 +28,15 @@ def run(options: Options) -> int:
     return 1 if slower else 0
 
 
-def _warn(result: dict[str, Any]) -> None:
+def _warn(result: Document) -> None:
     for warning in result["warnings"]:
         say(f"flowers: warning: {warning}")
-    for caveat in (result["comparison"] or {}).get("caveats", ()):
-        say(f"flowers: compare with care: {caveat}")
+    if result["comparison"]:
+        for caveat in result["comparison"]["caveats"]:
+            say(f"flowers: compare with care: {caveat}")
 
 
-def _saved(path: str) -> dict[str, Any]:
-    """An earlier result, known to be whole: one that can't be shown is broken."""
-    result = compare.load(path)
-    try:
-        write("table", result, io.StringIO())
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise UsageError(f"{path} is broken: {error!r}") from error
-    return result
-
-
-def _measured(options: Options, saved: list[dict[str, Any]]) -> dict[str, Any]:
+def _measured(options: Options, saved: list[Document]) -> Document:
     from flowers_onnx.benchmark.measurement import measured  # loads all that classifies
 
     return measured(options, saved)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from flowers_onnx.benchmark.document import Summary
 
 #: Samples of one quantity, in ms: one sequence a run.
 Runs = Sequence[Sequence[float]]
@@ -22,8 +23,8 @@ FEWEST_RUNS = 5
 _DRAWS = 1000
 
 
-def summary(runs: Runs) -> dict[str, Any]:
-    """The figures of one quantity; ``ci95`` is the 95 % interval of the median ``p50``."""
+def summary(runs: Runs) -> Summary:
+    """The figures of one quantity."""
     values = np.concatenate([np.asarray(run, float) for run in runs])
     p25, p50, p75, p90, p99 = np.percentile(values, [25, 50, 75, 90, 99])
     interval = median_interval(runs)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from flowers_onnx.benchmark import processes
 from flowers_onnx.classifier import Classifier
@@ -18,6 +18,23 @@ from flowers_onnx.results import Failure
 
 #: Milliseconds by stage, among them ``total`` (wall time) and, where it is known, ``cpu``.
 Sample = dict[str, float]
+
+
+class Stamps(TypedDict, total=False):
+    """What ``cli/probe.py`` notes in its process, step by step.
+
+    Seconds of ``time.perf_counter``; ``timing`` is the photo's, in ms; ``peak_rss`` is in MiB.
+    """
+
+    started: float
+    accepted: float
+    loading: float
+    loaded: float
+    timing: dict[str, float]
+    returned: float
+    peak_rss: float | None
+    leaving: float
+
 
 #: Shorter runs would measure little but how it is to begin one.
 _FEWEST_PHOTOS = {"single-stream": 10, "offline": 32}
@@ -101,15 +118,15 @@ class Cold:
         ]
         traced = processes.run([*processes.module_command("flowers_onnx.cli.probe"), *words])
         real = processes.run([*processes.flowers_command(), *words])
-        stamps = json.loads(traced.output.splitlines()[-1])
-        if stamps["peak_rss"]:
-            self.peak_rss = max(self.peak_rss or 0, stamps["peak_rss"])
+        stamps: Stamps = json.loads(traced.output.splitlines()[-1])
+        if peak := stamps["peak_rss"]:
+            self.peak_rss = max(self.peak_rss or 0, peak)
         sample = _cold_stages(traced, stamps)
         sample["total"] = (real.ended - real.spawned) * 1e3
         return [sample if real.cpu is None else sample | {"cpu": real.cpu}]
 
 
-def _cold_stages(traced: processes.Finished, stamps: dict[str, Any]) -> Sample:
+def _cold_stages(traced: processes.Finished, stamps: Stamps) -> Sample:
     photo = stamps["timing"]
     between = {
         "start": (traced.spawned, stamps["started"]),

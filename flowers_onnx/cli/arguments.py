@@ -10,30 +10,18 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from flowers_onnx.cli.commands import COMMANDS
+from flowers_onnx.cli.command import flags_of
+from flowers_onnx.cli.commands import COMMANDS, find
 from flowers_onnx.errors import UsageError
 
 #: Put before each word that is data: Fire can't mistake it for a flag or a separator.
 MARK = "\x1f"
 
-HELP = """\
-Name the flower in a photo, on CPU.
-
-Usage:
-  flowers COMMAND [ARGUMENT ...] [--FLAG VALUE ...]
-
-Commands:
-{commands}
-
-  flowers COMMAND --help   what a command does, its flags
-  flowers --version        version of the program and of the model
-
-Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong usage,
-3 no usable model, 4 results can't be written, 130 interrupted, 143 terminated.
-"""
+#: What flags were called before, in every command that has the one that it is now.
+FORMER_NAMES = {"output": "out", "workers": "threads"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +35,19 @@ class Request:
 def parse(words: list[str]) -> Request:
     """Check ``words`` (without the program's name); raises ``UsageError``."""
     if words[:1] in (["--help"], ["-h"], ["help"]):
-        return Request(help=help_for(_command(words[1])) if words[1:] else general_help())
+        return _help(*map(_command, words[1:2]))
     if not words:
         raise UsageError("say what to do, for instance: flowers classify photo.jpg (see --help)")
     name, rest = _command(words[0]), words[1:]
     if _asks_for_help(rest):
-        return Request(help=help_for(name))
-    return Request(argv=(name, *_normalised(name, COMMANDS[name], rest)))
+        return _help(name)
+    return Request(argv=(name, *_normalised(name, rest)))
+
+
+def _help(name: str | None = None) -> Request:
+    from flowers_onnx.cli.help import general_help, help_for
+
+    return Request(help=help_for(name) if name else general_help())
 
 
 def _command(name: str) -> str:
@@ -62,35 +56,15 @@ def _command(name: str) -> str:
     return name
 
 
-def general_help() -> str:
-    """The help of the program as a whole."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {_summary(command)}" for name, command in COMMANDS.items()]
-    return HELP.format(commands="\n".join(lines)).rstrip()
-
-
-def help_for(name: str) -> str:
-    """The help of one command: its docstring is written for its users."""
-    return _text(COMMANDS[name])
-
-
-def _summary(command: Callable[..., object]) -> str:
-    return _text(command).splitlines()[0].rstrip(".")
-
-
-def _text(command: Callable[..., object]) -> str:
-    return inspect.cleandoc(command.__doc__ or "No help: Python was started with -OO.")
-
-
 def _asks_for_help(words: list[str]) -> bool:
     before_names = words[: words.index("--")] if "--" in words else words
     return "--help" in before_names or "-h" in before_names
 
 
-def _normalised(name: str, command: Callable[..., object], words: list[str]) -> Iterator[str]:
+def _normalised(name: str, words: list[str]) -> Iterator[str]:
+    command = find(name)
+    flags = flags_of(command)
     parameters = inspect.signature(command).parameters.values()
-    # A parameter that would be a keyword of Python ends in an underscore, its flag does not.
-    flags = {p.name.rstrip("_"): p for p in parameters if p.kind is p.KEYWORD_ONLY}
     takes_words = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     seen: set[str] = set()
     rest = iter(words)
@@ -100,23 +74,29 @@ def _normalised(name: str, command: Callable[..., object], words: list[str]) -> 
                 yield _data(name, data, takes_words)
         elif word.startswith("--"):
             flag, equals, value = word[2:].partition("=")
-            flag = flag.replace("-", "_")
+            flag = _current(flag.replace("-", "_"), flags)
             if flag not in flags:
                 raise UsageError(f"{name} has no flag --{flag}{_hint(flag, list(flags), '--')}")
             if flag in seen:
                 raise UsageError(f"--{flag} is given twice")
             seen.add(flag)
-            if flags[flag].default is False:
+            parameter, declared = flags[flag]
+            if not declared.value:
                 value = _switch(flag, equals)
             elif not equals:
                 value = _value_of(flag, rest)
-            yield f"--{flags[flag].name}={MARK}{value}"
+            yield f"--{parameter}={MARK}{value}"
         elif word.startswith("-") and word != "-" and not os.path.lexists(word):
             raise UsageError(
                 f"{name} has no flag {word} (put -- before names that begin with a dash)"
             )
         else:
             yield _data(name, word, takes_words)
+
+
+def _current(flag: str, known: Container[str]) -> str:
+    name = FORMER_NAMES.get(flag, flag)
+    return name if name in known else flag
 
 
 def _value_of(flag: str, rest: Iterator[str]) -> str:
@@ -132,7 +112,7 @@ def _switch(flag: str, equals: str) -> str:
     return "yes"
 
 
-def _data(name: str, word: str, takes_words: bool) -> str:
+def _data(name: str, word: str, takes_words: bool) -> str:  # noqa: FBT001  passed by its name
     if not takes_words:
         raise UsageError(f"{name} takes no argument, but got: {word}")
     return MARK + word

@@ -1,23 +1,85 @@
-"""Values of flags, checked: what makes no sense raises ``UsageError``."""
+"""The flags that several commands have, and what makes values of texts.
+
+Each of these ``Check``s raises ``UsageError`` for what makes no sense.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from typing import Annotated, Any
 
+from flowers_onnx.cli.command import Check, Flag
 from flowers_onnx.errors import UsageError
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.machine import MAX_THREADS
+from flowers_onnx.metadata import LANGUAGES
 
 
-def count(flag: str, text: str, limit: int = 10**12, least: int = 1) -> int:
-    """A flag's value as a whole number from ``least`` to ``limit``."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    if not least <= number <= limit:
-        bound = f" and at most {limit}" if limit < 10**12 else ""
-        raise UsageError(f"--{flag} needs a whole number of at least {least}{bound}, not {text!r}")
+def count(least: int = 1, most: int = 10**12) -> Check:
+    """A whole number from ``least`` to ``most``."""
+
+    def check(flag: str, text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        if not least <= number <= most:
+            bound = f" and at most {most}" if most < 10**12 else ""
+            raise UsageError(
+                f"--{flag} needs a whole number of at least {least}{bound}, not {text!r}"
+            )
+        return number
+
+    return check
+
+
+def choice(*choices: str) -> Check:
+    """One of ``choices``."""
+
+    def check(flag: str, text: str) -> str:
+        if text not in choices:
+            raise UsageError(f"--{flag} must be one of {', '.join(choices)}, not {text!r}")
+        return text
+
+    return check
+
+
+def listed(check: Check) -> Check:
+    """What ``check`` makes of each text between commas, as a tuple; the same one only once."""
+
+    def check_all(flag: str, text: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(check(flag, part) for part in text.split(",")))
+
+    return check_all
+
+
+def positive(flag: str, text: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not (number > 0 and math.isfinite(number)):
+        raise UsageError(f"--{flag} needs a number above 0, not {text!r}")
     return number
 
 
-def choice(flag: str, text: str, choices: Iterable[str]) -> str:
-    """A flag's value, one of ``choices``."""
-    if text not in choices:
-        raise UsageError(f"--{flag} must be one of {', '.join(choices)}, not {text!r}")
-    return text
+#: Of photos in work.
+thread_count = count(most=MAX_THREADS)
+
+TopK = Annotated[int, Flag("N", "candidates a photo (5)", count())]
+Lang = Annotated[
+    str, Flag("L", "names in en, es or la: English, Spanish, Latin (en)", choice(*LANGUAGES))
+]
+Model = Annotated[
+    str | None,
+    Flag(
+        "FILE",
+        "ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the model that ships)",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    Flag("N", "photos in work at a time (the CPUs that this process is allowed)", thread_count),
+]
+MaxPixels = Annotated[int, Flag("N", f"most pixels decoded for one image ({MAX_PIXELS})", count())]
+Format = Annotated[
+    str, Flag("F", "text, json, jsonl or csv (text)", choice("text", "json", "jsonl", "csv"))
+]

@@ -64,10 +64,11 @@ def _dispatch(words: list[str]) -> int:
     request = parse(words)
     if request.help is not None:
         return _print(request.help)
-    from flowers_onnx.cli.fire_adapter import run
+    from flowers_onnx.cli.fire_adapter import route
 
-    with _stderr_to_ourselves():
-        code = run(request.argv)
+    job = route(request.argv)
+    with _stderr_to_ourselves() if job.mutes_libraries else contextlib.nullcontext():
+        code = job.work()
         _flush()
     return code
 

@@ -1,8 +1,8 @@
 """``flowers classify PHOTO`` in a new process, with the time of each step.
 
 ``python -m flowers_onnx.cli.probe WORD...`` runs the real command line and adds one line
-to its standard output: a JSON object of stamps (``time.perf_counter``, in seconds, whose zero
-all processes of a system share), the photo's ``Timing`` in ms and the peak memory in MiB.
+to its standard output: a JSON object of ``Stamps``, in seconds of ``time.perf_counter``, whose
+zero all processes of a system share.
 """
 
 from time import perf_counter
@@ -13,31 +13,33 @@ STARTED = perf_counter()
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from functools import wraps
-from typing import Any, NoReturn
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from flowers_onnx.benchmark.scenarios import Stamps
 
 
 def main(words: list[str]) -> NoReturn:
     """Run ``words`` as the command line would, report, and leave as it does."""
-    from flowers_onnx.cli.commands import COMMANDS, Job
+    from flowers_onnx.cli import fire_adapter
+    from flowers_onnx.cli.command import Job
     from flowers_onnx.cli.main import main as run
 
-    stamps: dict[str, Any] = {"started": STARTED}
-    command = COMMANDS["classify"]
+    stamps: Stamps = {"started": STARTED}
+    route = fire_adapter.route
 
-    @wraps(command)
-    def traced(*paths: str, **flags: str) -> Job:
-        job = command(*paths, **flags)
+    def traced(argv: tuple[str, ...]) -> Job:
+        job = route(argv)
 
         def work() -> int:
             stamps["accepted"] = perf_counter()
             _trace_classifier(stamps)
             return job.work()
 
-        return Job(work)
+        return replace(job, work=work)
 
-    COMMANDS["classify"] = traced
+    fire_adapter.route = traced
     code = run(words)
     stamps["returned"] = perf_counter()
     if code == 0:
@@ -51,7 +53,7 @@ def main(words: list[str]) -> NoReturn:
     os._exit(code)
 
 
-def _trace_classifier(stamps: dict[str, Any]) -> None:
+def _trace_classifier(stamps: "Stamps") -> None:
     """Let the classifier that the command will load note when, and where a photo's time went."""
     from flowers_onnx import classifier
     from flowers_onnx.results import Prediction, Result

@@ -1,5 +1,6 @@
 """``flowers report``: one HTML page for people from the results of a run.
 
-``reading`` checks the rows, ``summary`` counts them all and keeps what fits, ``thumbnails``
-shrinks the photos, ``page`` writes them into ``report.html``, ``report.css`` and ``report.js``.
+``run`` takes results from ``flowers_onnx.tables.reading``, ``summary`` counts them all and keeps
+what fits, ``thumbnails`` shrinks the photos, ``page`` writes them into ``report.html``,
+``report.css`` and ``report.js`` (``assets``), in the words of ``texts``.
 """

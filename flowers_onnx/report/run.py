@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
+from flowers_onnx.report.options import Options
 from flowers_onnx.report.page import Page
 from flowers_onnx.report.summary import summarize
 from flowers_onnx.report.texts import Words
@@ -15,15 +16,16 @@ from flowers_onnx.tables.reading import read_results
 from flowers_onnx.writers import open_output
 
 
-def run(results: Sequence[str], out: str | None, lang: str, most: int) -> int:
+def run(options: Options) -> int:
     """Write the page; 1 if there is no result to show, which the page says too."""
+    results, out = options.results, options.out
     for word in results:
         if out and os.path.exists(out) and os.path.exists(word) and os.path.samefile(out, word):
             raise UsageError(f"--out {out} would overwrite the results")
     with open_output(out) as stream:
-        summary = summarize(read_results(results), most)
+        summary = summarize(read_results(results), options.max_photos)
         folder = os.path.dirname(os.path.realpath(out)) if out and out != "-" else None
-        page = Page(summary, _name(results), folder, Words(lang))
+        page = Page(summary, _name(results), folder, Words(options.lang))
         for part in page.parts(thumbnails):
             stream.write(part)
     if page.lacking:

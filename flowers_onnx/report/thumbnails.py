@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
 
-from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
+from flowers_onnx.concurrency import map_ordered
+from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.photos import PhotoReader
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Prediction
-from flowers_onnx.storage import store_for
+from flowers_onnx.sources import Unreadable
+from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import local_path, split
 
@@ -46,18 +47,9 @@ class Thumbnail:
 
 def thumbnails(photos: Iterable[Prediction]) -> Iterator[Thumbnail]:
     """One for each of ``photos``, in their order, made ahead by threads; never fails."""
-    maker = _Maker()
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="flowers-thumbnail")
-    waiting: deque[Future[Thumbnail]] = deque()
-    try:
-        for photo in photos:
-            waiting.append(pool.submit(maker.make, photo))
-            if len(waiting) > 4 * _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return map_ordered(
+        _Maker().make, photos, threads=_WORKERS, ahead=4 * _WORKERS, name="flowers-thumbnail"
+    )
 
 
 class _Maker:
@@ -86,10 +78,14 @@ class _Maker:
             bucket = split(name)[0]
             if self._failures[bucket] >= _PATIENCE:
                 return None
-            return store_for(name).read(Item(name), MAX_BYTES)[0]
-        except Exception as error:  # whatever a client raises costs this photo, not the page
-            self._failures[bucket] += getattr(error, "code", "") not in ("not_found", "too_large")
+            content, _ = read_image(Item(name))
+        except Exception:  # whatever a client raises costs this photo, not the page
+            self._failures[bucket] += 1
             return None
+        if isinstance(content, Unreadable):
+            self._failures[bucket] += content.error.code not in ("not_found", "too_large")
+            return None
+        return content
 
 
 def _encoded(pixels: Pixels) -> bytes:

@@ -21,9 +21,12 @@ import numpy as np
 
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import OutputError, UsageError
-from flowers_onnx.results import RECORD_SCHEMA, Failure, Query, Result
+from flowers_onnx.record import RECORD_SCHEMA
+from flowers_onnx.results import Failure, Query, Result
 from flowers_onnx.stream.framing import FRAMINGS, Frame
+from flowers_onnx.stream.options import Options
 from flowers_onnx.stream.requests import PARSERS, BadRequest
 
 #: Version of the protocol; a new field is no new version.
@@ -37,13 +40,16 @@ _WATCH_SECONDS = 0.4
 _STDIN, _STDOUT = 0, 1
 
 
-def serve(classifier: Classifier, framing: str, query: Query) -> None:
-    """Say that we are ready, then answer standard input until its end, or SIGTERM.
+def run(options: Options) -> int:
+    """Say that we are ready, then answer standard input until its end, or SIGTERM; returns 0.
 
-    Raises ``BrokenPipeError`` when the reader of the answers has left, ``OutputError`` if
-    they can't be written, ``UsageError`` if standard input can't be read.
+    Raises ``ModelError`` before that, ``BrokenPipeError`` when the reader of the answers has
+    left, ``OutputError`` if they can't be written, ``UsageError`` if standard input can't be
+    read.
     """
-    _Stream(classifier, framing, query).run()
+    classifier = Classifier(options.model, threads=options.threads, max_pixels=options.max_pixels)
+    _Stream(classifier, options.framing, options.query).run()
+    return 0
 
 
 class _Stream:
@@ -57,7 +63,8 @@ class _Stream:
         self._classifier, self._query = classifier, query
         self._framing, self._parse = framing, PARSERS[framing]
         self._workers = ThreadPoolExecutor(classifier.threads, thread_name_prefix="flowers-worker")
-        self._room = _Room(2 * classifier.threads)
+        self._requests = Budget(2 * classifier.threads)
+        self._bytes = Budget(_MAX_WAITING_BYTES)
         #: Answers in the order of their requests; None ends the stream. Not a `Queue`: a
         #: signal handler may put into this one whatever it interrupts.
         self._answers: SimpleQueue[tuple[int, Future[bytes]] | None] = SimpleQueue()
@@ -77,7 +84,8 @@ class _Stream:
             while (item := self._answers.get()) is not None:
                 size, answer = item
                 _write(answer.result())
-                self._room.give_back(size)
+                self._bytes.give_back(size)
+                self._requests.give_back(1)
         if self._read_error:
             raise UsageError(f"can't read standard input: {self._read_error}")
 
@@ -103,7 +111,8 @@ class _Stream:
             # Not `sys.stdin.buffer`: its lock, held by this thread, would block the exit.
             with open(_STDIN, "rb", closefd=False) as stdin:
                 for frame in FRAMINGS[self._framing](stdin):
-                    self._room.take(len(frame.data))
+                    self._requests.take(1)
+                    self._bytes.take(len(frame.data))
                     answer = self._workers.submit(self._answer, frame)
                     self._answers.put((len(frame.data), answer))
         except Exception as error:  # told by the thread that writes
@@ -148,30 +157,6 @@ class _Stream:
                 self.stop()
                 time.sleep(_WATCH_SECONDS)
                 os._exit(0)
-
-
-class _Room:
-    """Counts the requests and bytes that are accepted and not yet answered."""
-
-    def __init__(self, requests: int) -> None:
-        self._free = threading.Condition()
-        self._most, self._requests, self._bytes = requests, 0, 0
-
-    def take(self, size: int) -> None:
-        """Wait until a request of ``size`` bytes fits; one always fits alone."""
-        with self._free:
-            self._free.wait_for(lambda: not self._requests or self._fits(size))
-            self._requests += 1
-            self._bytes += size
-
-    def give_back(self, size: int) -> None:
-        with self._free:
-            self._requests -= 1
-            self._bytes -= size
-            self._free.notify()
-
-    def _fits(self, size: int) -> bool:
-        return self._requests < self._most and self._bytes + size <= _MAX_WAITING_BYTES
 
 
 @contextlib.contextmanager

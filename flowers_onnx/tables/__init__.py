@@ -1,4 +1,7 @@
-"""Sinks: where the rows of a batch are published."""
+"""Tables: rows that are published, in one step, to a file, a bucket or BigQuery.
+
+``schema`` says what columns there are, ``journal`` keeps rows until then, ``reading`` reads them.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,16 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from flowers_onnx.errors import UsageError
-from flowers_onnx.storage.uris import path_of, scheme_of, suffix_of
+from flowers_onnx.storage.uris import (
+    is_remote,
+    is_table,
+    path_of,
+    scheme_of,
+    suffix_of,
+    table_of,
+)
 from flowers_onnx.tables.files import Format, LocalFile, ObjectFile
-from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import AnyRow, Schema
 
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".sqlite")
 
@@ -19,15 +29,14 @@ class Sink(Protocol):
     #: False: ``publish`` replaces the result, and is given all rows. True: it adds to a table.
     appends: bool
 
-    def existing(self) -> Iterator[Row]:
+    def existing(self) -> Iterator[AnyRow]:
         """The rows of an earlier result, none if there is no such result.
 
-        From a sink that appends they have what tells an image and its run: ``source_uri``,
-        ``source_version``, ``source_id``, ``status`` and ``run_id``. Raises ``UsageError`` for
+        From a sink that appends they have the schema's keys only. Raises ``UsageError`` for
         what is no result, or one of another version; such a thing is never overwritten.
         """
 
-    def publish(self, rows: Iterable[Row]) -> None:
+    def publish(self, rows: Iterable[AnyRow]) -> None:
         """Make ``rows`` the result, in one step; raises ``OutputError``.
 
         To a sink that appends give the new rows only. If that fails or is killed, give it the
@@ -38,41 +47,53 @@ class Sink(Protocol):
         """Remove what was kept on the way, such as a local copy; publish does that, too."""
 
 
-def sink_for(uri: str) -> Sink:
-    """The sink of a path, ``file://``, ``gs://``, ``s3://`` or ``bigquery://`` URI.
+def check_place(place: str) -> None:
+    """Raise ``UsageError`` for a place that no sink has; nothing is loaded or opened."""
+    match scheme_of(place):
+        case "bigquery":
+            table_of(place)
+        case "file" | "gs" | "s3":
+            if suffix_of(place) not in SUFFIXES:
+                known = ", ".join(SUFFIXES)
+                raise UsageError(f"a result's name must end in one of {known}, not as {place} does")
+        case scheme:
+            raise UsageError(
+                f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"
+            )
+
+
+def sink_for(place: str, schema: Schema) -> Sink:
+    """The sink for rows of ``schema`` at a path or a ``file``, ``gs``, ``s3``, ``bigquery`` URI.
 
     Raises ``UsageError`` for an unknown form and for a missing extra.
     """
-    match scheme := scheme_of(uri):
-        case "file":
-            return LocalFile(path_of(uri), _format(uri))
-        case "gs" | "s3":
-            return ObjectFile(uri, _format(uri))
-        case "bigquery":
-            from flowers_onnx.tables.bigquery import BigQueryTable
+    check_place(place)
+    if is_table(place):
+        from flowers_onnx.tables.bigquery import BigQueryTable
 
-            return BigQueryTable(uri)
-    raise UsageError(
-        f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"
-    )
+        return BigQueryTable(place, schema)
+    if is_remote(place):
+        return ObjectFile(place, format_for(place, schema))
+    return LocalFile(path_of(place), format_for(place, schema))
 
 
-def _format(uri: str) -> Format:
-    match suffix_of(uri):
+def format_for(place: str, schema: Schema) -> Format:
+    """The file format of one of ``SUFFIXES``; raises ``UsageError`` for a missing extra."""
+    match suffix_of(place):
         case ".jsonl":
             from flowers_onnx.tables.lines import JsonLines
 
-            return JsonLines()
+            return JsonLines(schema)
         case ".csv":
             from flowers_onnx.tables.lines import Csv
 
-            return Csv()
+            return Csv(schema)
         case ".parquet":
             from flowers_onnx.tables.parquet import Parquet
 
-            return Parquet()
+            return Parquet(schema)
         case ".sqlite":
             from flowers_onnx.tables.sqlite import Sqlite
 
-            return Sqlite()
-    raise UsageError(f"a result's name must end in one of {', '.join(SUFFIXES)}, not as {uri} does")
+            return Sqlite(schema)
+    raise ValueError(f"no format has the suffix of {place}")

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from flowers_onnx.errors import OutputError, UsageError, missing_extra
+from flowers_onnx.record import Field, to_json
 from flowers_onnx.storage.uris import table_of
-from flowers_onnx.tables.results import Row
-from flowers_onnx.tables.schema import FIELDS, Field, table_row, to_json
+from flowers_onnx.tables.schema import AnyRow, Schema
 
 try:
     from google.api_core import exceptions
@@ -35,9 +35,6 @@ except ImportError as error:
 
 #: The client holds a part in memory while it sends it, and a table takes 1,500 jobs a day.
 PART_BYTES = 64 << 20
-
-#: What tells an image, and the run that did it.
-_KEYS = ("source_uri", "source_version", "source_id", "status", "run_id")
 
 _TYPES = {
     "string": "STRING",
@@ -66,7 +63,9 @@ def _schema_field(field: Field) -> bigquery.SchemaField:
     )
 
 
-SCHEMA = tuple(map(_schema_field, FIELDS))
+def table_schema(schema: Schema) -> tuple[bigquery.SchemaField, ...]:
+    """The columns of the table."""
+    return tuple(map(_schema_field, schema.fields))
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -90,24 +89,25 @@ class BigQueryTable:
 
     appends = True
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, schema: Schema) -> None:
+        self._uri, self._schema, self._columns = uri, schema, table_schema(schema)
         self._project, self._dataset, self._table = table_of(uri)
         self._client = _client(self._project, uri)
 
-    def existing(self) -> Iterator[Row]:
+    def existing(self) -> Iterator[AnyRow]:
         with self._plain_errors():
             table = self._find()
             if table is None:
                 return
-            fields = [field for field in table.schema if field.name in _KEYS]
+            fields = [field for field in table.schema if field.name in self._schema.keys]
             for row in self._client.list_rows(table, selected_fields=fields):
                 yield dict(row.items())
 
-    def publish(self, rows: Iterable[Row]) -> None:
+    def publish(self, rows: Iterable[AnyRow]) -> None:
         with self._plain_errors():
             table = self._find() or self._create()
-            for part, digest in _parts(rows, f"{table.full_table_id} {table.created}"):
+            lines = (to_json(self._schema.table_row(row)) for row in rows)
+            for part, digest in _parts(lines, f"{table.full_table_id} {table.created}"):
                 self._load(part, digest, table)
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class BigQueryTable:
         except exceptions.NotFound:
             self._require_dataset()
             return None
-        if problems := list(_differences(SCHEMA, table.schema)):
+        if problems := list(_differences(self._columns, table.schema)):
             raise UsageError(f"{self._uri} is a table of another schema: {', '.join(problems)}")
         return table
 
@@ -135,10 +135,10 @@ class BigQueryTable:
             ) from None
 
     def _create(self) -> bigquery.Table:
-        table = bigquery.Table(f"{self._project}.{self._dataset}.{self._table}", SCHEMA)
-        table.description = "Flowers named by flowers batch (flowers-onnx), a row an image"
-        table.time_partitioning = bigquery.TimePartitioning(field="processed_at")
-        table.clustering_fields = ["label"]
+        table = bigquery.Table(f"{self._project}.{self._dataset}.{self._table}", self._columns)
+        table.description = self._schema.title
+        table.time_partitioning = bigquery.TimePartitioning(field=self._schema.time)
+        table.clustering_fields = [self._schema.group]
         _APPEAR(self._client.create_table)(table, exists_ok=True)
         return self._client.get_table(table.reference, retry=_APPEAR)
 
@@ -239,9 +239,9 @@ def _outcome(job: LoadJob) -> dict[str, str] | None:
     return failure
 
 
-def _parts(rows: Iterable[Row], destination: str) -> Iterator[tuple[BinaryIO, str]]:
+def _parts(texts: Iterable[str], destination: str) -> Iterator[tuple[BinaryIO, str]]:
     """Newline-delimited JSON, cut where a part is full, and a hash of it and its destination."""
-    lines = (to_json(table_row(row)).encode() + b"\n" for row in rows)
+    lines = (text.encode() + b"\n" for text in texts)
     line = next(lines, None)
     while line is not None:
         digest = hashlib.sha256(destination.encode() + b"\n")

@@ -14,17 +14,18 @@ from typing import Protocol
 from flowers_onnx.atomic import remove_leftovers, replacing
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.storage import store_for
-from flowers_onnx.tables.results import Row
-from flowers_onnx.tables.schema import problem
+from flowers_onnx.tables.schema import AnyRow, Schema
 
 
 class Format(Protocol):
-    """Rows to a file and back, in constant memory."""
+    """Rows of one schema to a file and back, in constant memory."""
 
-    def read(self, path: str) -> Iterator[Row]:
+    schema: Schema
+
+    def read(self, path: str) -> Iterator[AnyRow]:
         """The rows; raises ``ValueError`` where the file is none of this format and schema."""
 
-    def write(self, rows: Iterable[Row], path: str) -> None:
+    def write(self, rows: Iterable[AnyRow], path: str) -> None:
         """Fill the empty file at ``path``; raises ``OSError``."""
 
 
@@ -36,10 +37,10 @@ class LocalFile:
     def __init__(self, path: str, format: Format) -> None:
         self._path, self._format = path, format
 
-    def existing(self) -> Generator[Row, None, None]:
+    def existing(self) -> Generator[AnyRow, None, None]:
         return _rows(self._format, self._path, self._path)
 
-    def publish(self, rows: Iterable[Row]) -> None:
+    def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:
             next(earlier, None)  # a foreign file is refused
         try:
@@ -63,11 +64,11 @@ class ObjectFile:
         self._store = store_for(uri)
         self._earlier: str | None = None
 
-    def existing(self) -> Generator[Row, None, None]:
+    def existing(self) -> Generator[AnyRow, None, None]:
         # A generator of its own, so that the copy is there as long as somebody reads it.
         yield from _rows(self._format, self._fetched(), self._uri)
 
-    def publish(self, rows: Iterable[Row]) -> None:
+    def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:
             next(earlier, None)  # a foreign file is refused
         try:
@@ -94,7 +95,7 @@ class ObjectFile:
         return self._earlier
 
 
-def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
+def _rows(format: Format, path: str, name: str) -> Generator[AnyRow, None, None]:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -102,7 +103,7 @@ def _rows(format: Format, path: str, name: str) -> Generator[Row, None, None]:
         if not found.st_size:
             return  # there is nothing in it to be lost
         for number, row in enumerate(format.read(path), 1):
-            if why := problem(row):
+            if why := format.schema.problem(row):
                 raise ValueError(f"in row {number}, {why}")
             yield row
     except FileNotFoundError:

@@ -15,16 +15,15 @@ import re
 import stat
 import time
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
+from flowers_onnx.concurrency import GroupSync
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
-from flowers_onnx.results import RECORD_SCHEMA
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, path_of
-from flowers_onnx.tables.results import Row
+from flowers_onnx.tables.schema import AnyRow
 
-_HEADER = {"journal": 1, "schema": RECORD_SCHEMA}
 _COMPLETE = {"complete": True}
 _PUBLISHED = {"published": True}
 
@@ -40,10 +39,10 @@ class Journal(Protocol):
     #: Whether all rows are there, so that they can be published.
     complete: bool
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[AnyRow]:
         """All rows so far, in the order they were added."""
 
-    def append(self, row: Row) -> None:
+    def append(self, row: AnyRow) -> None:
         """Keep a row; raises ``OutputError`` if that isn't possible."""
 
     def mark_complete(self) -> None:
@@ -56,20 +55,29 @@ class Journal(Protocol):
         """Forget all rows: they are published."""
 
 
-def open_journal(place: str) -> Journal:
+def open_journal(place: str, version: str) -> Journal:
     """The journal at a path or, ending in no slash, under a bucket's URI.
 
+    ``version`` is that of the rows' schema: a journal of another one is refused.
     Raises ``UsageError`` for a file that is no journal, or is used by another process,
     ``OutputError`` if it can't be made.
     """
-    return BucketJournal(place) if is_remote(place) else LocalJournal(path_of(place))
+    if is_remote(place):
+        return BucketJournal(place, version)
+    return LocalJournal(path_of(place), version)
 
 
 class LocalJournal:
-    """A file that grows by a line a row."""
+    """A file that grows by a line a row.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    A row outlives this process when ``append`` returns, and the machine's power with
+    ``durable``: then ``append``, called by many threads, has one wait of the disk serve all rows
+    that came during the last one.
+    """
+
+    def __init__(self, path: str, version: str, *, durable: bool = False) -> None:
+        self._path, self._header = path, _header(version)
+        self._sync = GroupSync(self._flush) if durable else None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as error:
@@ -84,16 +92,18 @@ class LocalJournal:
             self._file.close()
             raise
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[AnyRow]:
         with open(self._path, "rb") as file:
             yield from _rows(file)
 
-    def append(self, row: Row) -> None:
+    def append(self, row: AnyRow) -> None:
         self._write(row)
+        if self._sync:
+            self._sync.wait()
 
     def mark_complete(self) -> None:
         self._write(_COMPLETE)
-        os.fsync(self._file.fileno())
+        self._flush()
         self.complete = True
 
     def close(self) -> None:
@@ -110,16 +120,22 @@ class LocalJournal:
     def _repair(self) -> bool:
         """Cut off what a killed run left of its last line; returns whether all rows are there."""
         with open(self._path, "rb") as file:
-            good, last = _check(file, self._path)
+            good, last = _check(file, self._path, self._header)
         size = os.fstat(self._file.fileno()).st_size
         if good < size:
             say(f"flowers: {self._path}: dropped an unfinished line; it will be done again")
             self._file.truncate(good)
         if not good:
-            self._write(_HEADER)
+            self._write(self._header)
         return last == _COMPLETE
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _flush(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+
+    def _write(self, record: AnyRow) -> None:
         line = _line(record)
         try:
             written = self._file.write(line)
@@ -132,7 +148,8 @@ class LocalJournal:
 class BucketJournal:
     """Objects ``NAME/part-...``, one for every half minute or so."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, version: str) -> None:
+        self._header = _header(version)
         self._prefix = uri.rstrip("/") + "/"
         self._store = store_for(uri)
         self._pending: list[bytes] = []
@@ -141,18 +158,18 @@ class BucketJournal:
         self._parts = sorted(name for name in names if _PART.fullmatch(name, len(self._prefix)))
         self.complete = False
         for part in self._parts:
-            _, last = _check(self._read(part), part)
+            _, last = _check(self._read(part), part, self._header)
             self.complete = last == _COMPLETE
             if last == _PUBLISHED:  # killed while it removed the parts
                 self._delete()
                 break
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[AnyRow]:
         self._upload()
         for part in self._parts:
             yield from _rows(self._read(part))
 
-    def append(self, row: Row) -> None:
+    def append(self, row: AnyRow) -> None:
         self._pending.append(_line(row))
         if len(self._pending) >= _PART_ROWS or time.monotonic() - self._last > _PART_SECONDS:
             self._upload()
@@ -185,7 +202,7 @@ class BucketJournal:
         # Behind the last one, even where this machine's clock is.
         last = int(self._parts[-1][-26:-6]) if self._parts else 0
         part = f"{self._prefix}part-{max(time.time_ns(), last + 1):020}.jsonl"
-        self._store.write(part, b"".join([_line(_HEADER), *self._pending]))
+        self._store.write(part, b"".join([_line(self._header), *self._pending]))
         self._parts.append(part)
         self._pending.clear()
 
@@ -196,13 +213,18 @@ class BucketJournal:
         return io.BytesIO(content)
 
 
-def _check(file: BinaryIO, name: str) -> tuple[int, dict[str, Any] | None]:
+def _header(version: str) -> AnyRow:
+    return {"journal": 1, "schema": version}
+
+
+def _check(file: BinaryIO, name: str, header: AnyRow) -> tuple[int, AnyRow | None]:
     """How many bytes are whole lines of a journal, and the last of them."""
-    good, last = 0, None
+    good = 0
+    last: AnyRow | None = None
     for line in file:
         record = _parse(line)
         if not good:
-            _check_header(record, line, name)
+            _check_header(record, line, name, header)
         if record is None:
             break
         last = record
@@ -210,26 +232,26 @@ def _check(file: BinaryIO, name: str) -> tuple[int, dict[str, Any] | None]:
     return good, last
 
 
-def _check_header(record: dict[str, Any] | None, line: bytes, name: str) -> None:
-    if record is None and _line(_HEADER).startswith(line):
+def _check_header(record: AnyRow | None, line: bytes, name: str, header: AnyRow) -> None:
+    if record is None and _line(header).startswith(line):
         return  # killed in its very first line
     if record is None or "journal" not in record:
         raise UsageError(f"{name} is not a journal of flowers batch; it won't be overwritten")
-    if record != _HEADER:
+    if record != header:
         raise UsageError(
             f"{name} is a journal of schema {record.get('schema')}, this program writes "
-            f"{RECORD_SCHEMA}: finish that run with the program that began it"
+            f"{header['schema']}: finish that run with the program that began it"
         )
 
 
-def _rows(file: BinaryIO) -> Iterator[Row]:
+def _rows(file: BinaryIO) -> Iterator[AnyRow]:
     for line in file:
         record = json.loads(line)
-        if record not in (_HEADER, _COMPLETE, _PUBLISHED):
+        if record not in (_COMPLETE, _PUBLISHED) and "journal" not in record:
             yield record
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> AnyRow | None:
     if line.endswith(b"\n"):
         with contextlib.suppress(ValueError):
             record = json.loads(line)
@@ -237,7 +259,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _line(record: dict[str, Any]) -> bytes:
+def _line(record: AnyRow) -> bytes:
     return json.dumps(record).encode() + b"\n"  # ASCII: nothing in it can be cut in two
 
 

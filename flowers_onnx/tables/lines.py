@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from flowers_onnx.console import say
-from flowers_onnx.tables.results import Row
-from flowers_onnx.tables.schema import FLAT, Cell, Field, flatten, problem, to_json, unflatten
+from flowers_onnx.record import Field, to_json
+from flowers_onnx.tables.schema import AnyRow, Cell, Schema
 
 #: Far more than a row has; keeps a file without line ends from being read as one line.
 _MAX_LINE = 1 << 24
@@ -22,53 +22,62 @@ _MAX_LINE = 1 << 24
 class JsonLines:
     """One row a line, as it is."""
 
-    def read(self, path: str) -> Iterator[Row]:
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        # How each line begins, so that a torn one can be told from foreign text.
+        self._beginning = f'{{"{schema.fields[0].name}": "'.encode()
+
+    def read(self, path: str) -> Iterator[AnyRow]:
         with open(path, "rb") as file:
             for number, line in enumerate(_lines(file), 1):
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    if _is_torn(file, line) and _BEGINNING.startswith(line[: len(_BEGINNING)]):
+                    if _is_torn(file, line) and self._beginning.startswith(
+                        line[: len(self._beginning)]
+                    ):
                         _tell_torn(path)
                         return
                     raise ValueError(f"line {number} is not JSON") from None
                 yield row
 
-    def write(self, rows: Iterable[Row], path: str) -> None:
+    def write(self, rows: Iterable[AnyRow], path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(to_json(row) + "\n" for row in rows)
-
-
-#: How each line of a result begins, so that a torn one can be told from foreign text.
-_BEGINNING = b'{"schema": "'
 
 
 class Csv:
     """One flat row a record. A null is an empty cell, an empty text a quoted one."""
 
-    def read(self, path: str) -> Iterator[Row]:
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._header = ",".join(field.name for field in schema.flat)
+
+    def read(self, path: str) -> Iterator[AnyRow]:
         with open(path, "rb") as file:
-            if next(_lines(file)).rstrip(b"\r\n").decode(errors="replace") != _HEADER:
+            if next(_lines(file)).rstrip(b"\r\n").decode(errors="replace") != self._header:
                 raise ValueError("its header is another")
             for number, record in enumerate(_records(file), 1):
                 try:
-                    row = _row(record)
+                    row = self._row(record)
                 except ValueError:
                     row = None
-                if _is_torn(file, record) and problem(row):
+                if _is_torn(file, record) and self.schema.problem(row):
                     _tell_torn(path)
                     return
                 if row is None:
                     raise ValueError(f"row {number} can't be understood")
                 yield row
 
-    def write(self, rows: Iterable[Row], path: str) -> None:
+    def write(self, rows: Iterable[AnyRow], path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(_HEADER + "\n")
-            file.writelines(",".join(map(_quoted, flatten(row))) + "\n" for row in rows)
+            file.write(self._header + "\n")
+            file.writelines(",".join(map(_quoted, self.schema.flatten(row))) + "\n" for row in rows)
 
-
-_HEADER = ",".join(field.name for field in FLAT)
+    def _row(self, record: bytes) -> AnyRow:
+        text = record.decode().removesuffix("\n").removesuffix("\r")
+        pairs = zip(_cells(text), self.schema.flat, strict=True)
+        return self.schema.unflatten(_typed(cell, field) for cell, field in pairs)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -100,12 +109,6 @@ def _tell_torn(_path: str) -> None:
 # The csv module can't tell an empty cell from a quoted empty text before Python 3.13.
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 _SPECIAL = re.compile(r'[",\r\n]|\A\Z')
-
-
-def _row(record: bytes) -> Row:
-    text = record.decode().removesuffix("\n").removesuffix("\r")
-    cells = [_typed(cell, field) for cell, field in zip(_cells(text), FLAT, strict=True)]
-    return unflatten(cells)
 
 
 def _cells(record: str) -> Iterator[str | None]:

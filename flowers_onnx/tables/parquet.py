@@ -7,16 +7,8 @@ from itertools import islice
 from typing import Any
 
 from flowers_onnx.errors import missing_extra
-from flowers_onnx.results import RECORD_SCHEMA
-from flowers_onnx.tables.results import Row
-from flowers_onnx.tables.schema import (
-    FIELDS,
-    Field,
-    convert,
-    parquet_row,
-    text_to_id,
-    time_to_text,
-)
+from flowers_onnx.record import Field
+from flowers_onnx.tables.schema import AnyRow, Converters, Schema, text_to_id, time_to_text
 
 try:
     import pyarrow as pa
@@ -29,6 +21,9 @@ _BATCH_ROWS = 1_000
 _GROUP_BATCHES = 10
 
 _VERSION_KEY = b"flowers_onnx.schema"
+
+#: From a file's types to a row's.
+_BACK: Converters = {"class_id": text_to_id, "timestamp": time_to_text}
 
 _TYPES = {
     "string": pa.string(),
@@ -46,42 +41,48 @@ def _arrow_field(field: Field) -> Any:
     return pa.field(field.name, kind, nullable=field.nullable)
 
 
-SCHEMA = pa.schema(map(_arrow_field, FIELDS), metadata={_VERSION_KEY: RECORD_SCHEMA})
+def arrow_schema(schema: Schema) -> Any:
+    """The schema of the file."""
+    return pa.schema(map(_arrow_field, schema.fields), metadata={_VERSION_KEY: schema.version})
 
 
 class Parquet:
-    """Rows as they are, ``class_id`` as text and ``processed_at`` as a time."""
+    """Rows as they are, ``class_id`` as text and a ``Timestamp`` as a time."""
 
-    def read(self, path: str) -> Iterator[Row]:
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._columns = arrow_schema(schema)
+
+    def read(self, path: str) -> Iterator[AnyRow]:
         try:
             with pq.ParquetFile(path) as file:
-                _check(file.schema_arrow)
+                self._check(file.schema_arrow)
                 for batch in file.iter_batches(_BATCH_ROWS):
                     for row in batch.to_pylist():
-                        yield convert(row, {"class_id": text_to_id, "timestamp": time_to_text})
+                        yield self.schema.converted(row, _BACK)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise ValueError("it is no Parquet file, or a damaged one") from error
 
-    def write(self, rows: Iterable[Row], path: str) -> None:
-        batches = _batches(rows)
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+    def write(self, rows: Iterable[AnyRow], path: str) -> None:
+        batches = self._batches(rows)
+        with pq.ParquetWriter(path, self._columns, compression="zstd") as writer:
             while group := list(islice(batches, _GROUP_BATCHES)):
-                writer.write_table(pa.Table.from_batches(group, SCHEMA))
+                writer.write_table(pa.Table.from_batches(group, self._columns))
 
+    def _batches(self, rows: Iterable[AnyRow]) -> Iterator[Any]:
+        encoded = map(self.schema.parquet_row, rows)
+        while batch := list(islice(encoded, _BATCH_ROWS)):
+            yield pa.RecordBatch.from_pylist(batch, self._columns)
 
-def _batches(rows: Iterable[Row]) -> Iterator[Any]:
-    encoded = map(parquet_row, rows)
-    while batch := list(islice(encoded, _BATCH_ROWS)):
-        yield pa.RecordBatch.from_pylist(batch, SCHEMA)
-
-
-def _check(schema: Any) -> None:
-    version = (schema.metadata or {}).get(_VERSION_KEY)
-    if version is None:
-        raise ValueError("its columns are others")
-    if version != RECORD_SCHEMA.encode():
-        raise ValueError(f"its schema is {version.decode()}, this program's {RECORD_SCHEMA}")
-    if not schema.equals(SCHEMA):
-        raise ValueError("its columns are others")
+    def _check(self, found: Any) -> None:
+        version = (found.metadata or {}).get(_VERSION_KEY)
+        if version is None:
+            raise ValueError("its columns are others")
+        if version != self.schema.version.encode():
+            raise ValueError(
+                f"its schema is {version.decode()}, this program's {self.schema.version}"
+            )
+        if not found.equals(self._columns):
+            raise ValueError("its columns are others")

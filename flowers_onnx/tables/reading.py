@@ -1,73 +1,97 @@
-"""From result files to results: the reverse of ``Result.to_record``, for rows of any origin."""
+"""Results that this program has written, whatever the command, the format and the place."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flowers_onnx.errors import UsageError, from_os_error
-from flowers_onnx.results import Candidate, Failure, Prediction, Result
+from flowers_onnx.results import Result, result_of
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
+from flowers_onnx.tables import format_for
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import AnyRow
 
-#: Read here, since `flowers classify` writes them too, without the fields of a batch.
+#: `flowers classify` writes them too, without the fields of a batch.
 _TEXT = (".jsonl", ".json", ".csv")
-#: Read by the sink that wrote them.
-_SINKS = (".parquet", ".sqlite")
+#: Only a batch does.
+_TABLES = (".parquet", ".sqlite")
 
 
-def read_results(words: Iterable[str]) -> Iterator[Result]:
-    """The results in all files, one at a time; ``path`` is the photo's URI or path.
+def read_results(places: Iterable[str]) -> Iterator[Result]:
+    """The results at all ``places``, one at a time; ``path`` is the photo's URI or path.
 
-    Raises ``UsageError`` for what is missing, or no result of this program.
+    A place is a path or a URI. Raises ``UsageError`` for what is missing, or no result of this
+    program, ``StorageError`` for a bucket that doesn't answer.
     """
-    for word in words:
-        for number, row in enumerate(_rows(word), start=1):
+    for place in places:
+        for number, row in enumerate(_rows(place), start=1):
             try:
-                result = _result_of(row)
+                result = result_of({**row, "path": row.get("source_uri") or row["path"] or "-"})
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                raise _foreign(word, number) from error
+                raise _foreign(place, number) from error
             yield result
 
 
-def _rows(word: str) -> Iterator[Any]:
-    suffix = os.path.splitext(word)[1].lower()
-    if suffix not in _TEXT + _SINKS:
-        raise UsageError(f"{word}: results end in {', '.join(_TEXT + _SINKS)}")
-    if "://" in word or suffix in _SINKS:
-        from flowers_onnx.tables import sink_for
+def _rows(place: str) -> Iterator[AnyRow]:
+    suffix = suffix_of(place)
+    if suffix not in _TEXT + _TABLES:
+        raise UsageError(f"{place}: results end in {', '.join(_TEXT + _TABLES)}")
+    with _local(place) as path:
+        try:
+            if suffix in _TABLES:
+                yield from format_for(place, RESULTS).read(path)
+            else:
+                yield from _text_rows(suffix, path, place)
+        except OSError as error:
+            raise UsageError(f"{place}: {from_os_error(error)}") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _foreign(place) from error
 
-        if "://" not in word and not os.path.exists(word):
-            raise UsageError(f"{word}: no such file or folder")
-        yield from sink_for(word).existing()
+
+@contextlib.contextmanager
+def _local(place: str) -> Iterator[str]:
+    """The path of ``place``, or of a copy that goes with the block."""
+    if not is_remote(place):
+        path = path_of(place)
+        if not os.path.exists(path):
+            raise UsageError(f"{place}: no such file or folder")
+        yield path
         return
-    try:
-        with open(word, encoding="utf-8", newline="") as file:
-            match suffix:
-                case ".jsonl":
-                    yield from _json_lines(file, word)
-                case ".json":
-                    yield from json.load(file)
-                case _:
-                    yield from _csv_rows(file)
-    except OSError as error:
-        raise UsageError(f"{word}: {from_os_error(error)}") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _foreign(word) from error
+    with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
+        path = os.path.join(folder, "result")
+        if not store_for(place).fetch(place, path):
+            raise UsageError(f"{place}: no such object")
+        yield path
 
 
-def _json_lines(lines: Iterable[str], word: str) -> Iterator[Any]:
+def _text_rows(suffix: str, path: str, place: str) -> Iterator[AnyRow]:
+    with open(path, encoding="utf-8", newline="") as file:
+        match suffix:
+            case ".jsonl":
+                yield from _json_lines(file, place)
+            case ".json":
+                yield from json.load(file)
+            case _:
+                yield from _csv_rows(file)
+
+
+def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:
     for number, line in enumerate(lines, start=1):
         try:
             yield json.loads(line)
         except ValueError as error:
-            raise _foreign(word, number) from error
+            raise _foreign(place, number) from error
 
 
-def _csv_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Rows with the types of the record again: CSV holds nothing but text."""
-    import csv
-
+def _csv_rows(lines: Iterable[str]) -> Iterator[AnyRow]:
+    """Rows with the nesting of the record again."""
     try:
         for cells in csv.DictReader(lines, strict=True):
             row: dict[str, Any] = {name: cell or None for name, cell in cells.items()}
@@ -78,35 +102,6 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         raise ValueError(str(error)) from error
 
 
-def _result_of(row: Any) -> Result:
-    """Raises one of Python's errors of look-up, type or value if ``row`` is no result."""
-    if not row["schema"].startswith("1."):
-        raise ValueError(f"schema {row['schema']}")
-    path = _text(row.get("source_uri") or row["path"] or "-")
-    sha256, model = row["sha256"], _text(row["model"])
-    if row["status"] == "error":
-        error = row["error"]
-        return Failure(_text(error["code"]), _text(error["message"]), path, sha256, model)
-    if row["status"] != "ok":
-        raise ValueError(f"status {row['status']}")
-    top = tuple(
-        Candidate(_text(one["label"]), one["class_id"], float(one["confidence"]))
-        for one in row["top"]
-    )
-    if not top or not all(0 <= candidate.confidence <= 1 for candidate in top):
-        raise ValueError("no candidates, or no probabilities")
-    size = int(row["width"]), int(row["height"])
-    latin = row["scientific_name"]
-    return Prediction(top, latin and _text(latin), path, sha256, *size, model)
-
-
-def _text(value: Any) -> str:
-    """A string of valid Unicode: JSON can hold half a character."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value.encode("utf-8", "replace").decode()
-
-
-def _foreign(word: str, number: int | None = None) -> UsageError:
-    where = f"{word}, row {number}" if number else word
+def _foreign(place: str, number: int | None = None) -> UsageError:
+    where = f"{place}, row {number}" if number else place
     return UsageError(f"{where}: not a result of flowers classify or flowers batch")

@@ -99,13 +99,13 @@ inside() {
 install_program
 pictures=$root/tmp/pictures
 rm -rf "$pictures"
-"$python" "$repo/export/answers.py" pictures "$pictures" ${data:+--data "$data"}
+"$python" "$repo/export/answers.py" pictures "$pictures" ${data:+"$data"}
 failed=0
 for cpu in ${CPUS:-cortex-a72 cortex-a76}; do
     echo "== $cpu: flowers classify, $(find "$pictures" -type f | wc -l) pictures"
     inside "$cpu" flowers --version
     inside "$cpu" flowers classify /tmp/pictures --top_k 1000 --format jsonl --threads 2 >"$work/$cpu.jsonl"
-    "$python" "$repo/export/answers.py" check --records "$work/$cpu.jsonl" ${data:+--data "$data"} || failed=1
+    "$python" "$repo/export/answers.py" check ${data:+"$data"} --records "$work/$cpu.jsonl" || failed=1
     echo "== $cpu: standard input and exit codes"
     inside "$cpu" flowers classify - <"$repo/docs/sample/dahlia.jpg"
     inside "$cpu" flowers classify /repo/README.md >/dev/null && fail "a text file is no photo"

@@ -8,15 +8,12 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, Run, noise_pictures
-
-from flowers_onnx.tables import sink_for
+from support import FLOWERS, PATIENCE, Run, noise_pictures, posix, result_sink, wait_until
 
 FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 
@@ -31,7 +28,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows_of(result: Path) -> list[dict[str, Any]]:
-    return list(sink_for(str(result)).existing())
+    return [{**row} for row in result_sink(result).existing()]
 
 
 def names_of(result: Path) -> Counter[str]:
@@ -277,12 +274,13 @@ def start(folder: Path, result: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for_rows(process: subprocess.Popen[bytes], journal: Path, count: int) -> None:
-    while process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") > count:
-            return
-        time.sleep(0.005)
+    def has_rows() -> bool:
+        return journal.exists() and journal.read_bytes().count(b"\n") > count
+
+    wait_until(lambda: has_rows() or process.poll() is not None)
 
 
+@posix
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on(
     album: Path, tmp_path: Path, stop: signal.Signals, code: int
@@ -291,7 +289,7 @@ def test_a_stopped_run_says_how_to_go_on(
     with start(tmp_path, "r.jsonl") as process:
         wait_for_rows(process, tmp_path / "r.jsonl.journal", 3)
         process.send_signal(stop)
-        _, errors = process.communicate(timeout=5)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert b"the same command goes on from there" in errors
     assert sorted(os.listdir(tmp_path)) == ["list.csv", "r.jsonl.journal"]
@@ -307,6 +305,7 @@ def test_two_runs_at_once_are_refused(album: Path, tmp_path: Path, flowers: Run)
     assert b"another run is at work" in second.stderr
 
 
+@posix
 @pytest.mark.parametrize("kind", FILE_SINKS)
 def test_killed_twenty_times_and_every_image_is_there_once(
     album: Path, tmp_path: Path, kind: str
@@ -329,7 +328,7 @@ def test_killed_twenty_times_and_every_image_is_there_once(
             assert Counter(row["source_id"] for row in rows_of(result)) == ids
             result.unlink()
     with start(tmp_path, result.name) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     assert Counter(row["source_id"] for row in rows_of(result)) == ids
     assert not (tmp_path / f"{result.name}.journal").exists()

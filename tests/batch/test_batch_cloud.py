@@ -19,7 +19,7 @@ from fakes.faults import Faults, unreliable
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.s3 import FakeS3, fake_s3
 from fakes.server import Fake
-from support import FLOWERS, Run, noise_pictures
+from support import FLOWERS, Run, noise_pictures, posix
 
 TABLE = "project.dataset.results"
 
@@ -70,7 +70,8 @@ def records(place: str, env: dict[str, str]) -> list[dict[str, Any]]:
     """The rows of a result in a bucket, by way of the program's own reading of it."""
     program = (
         "import json, sys; from flowers_onnx.tables import sink_for;"
-        "print(json.dumps(list(sink_for(sys.argv[1]).existing())))"
+        "from flowers_onnx.tables.rows import RESULTS;"
+        "print(json.dumps(list(sink_for(sys.argv[1], RESULTS).existing())))"
     )
     python = FLOWERS.with_name("python")
     done = subprocess.run(
@@ -123,14 +124,15 @@ def test_from_bucket_to_table(
 def test_four_shards_over_a_bad_network(
     pictures: Path, gcs: FakeGcs, bigquery: BigQueryFake, tmp_path: Path
 ) -> None:
+    gcs.create("many")
     for copy in range(8):
-        gcs.load("photos", pictures, f"many/{copy}/")
+        gcs.load("many", pictures, f"{copy}/")
     faults = Faults(rate=0.05, kinds=("unavailable", "too_many", "refused", "cut", "altered"))
-    faults.vanishing.add(gone := "many/3/07.png")
+    faults.vanishing.add(gone := "3/07.png")
     with unreliable(gcs, faults) as server:
 
         def run(shard: int) -> subprocess.CompletedProcess[bytes]:
-            words = ["batch", "gs://photos/many/", "--out", f"bigquery://{TABLE}"]
+            words = ["batch", "gs://many/", "--out", f"bigquery://{TABLE}"]
             return subprocess.run(
                 [FLOWERS, *words, "--shard", f"{shard}/4"],
                 cwd=tmp_path,
@@ -145,16 +147,17 @@ def test_four_shards_over_a_bad_network(
     assert faults.injected.total() >= 10
     rows = bigquery.rows(TABLE)
     expected = Counter(
-        f"gs://photos/many/{copy}/{path.name}" for copy in range(8) for path in pictures.iterdir()
+        f"gs://many/{copy}/{path.name}" for copy in range(8) for path in pictures.iterdir()
     )
     assert uris(rows) == expected
     failed = {row["source_uri"]: row["error"]["code"] for row in rows if row["error"]}
     assert failed == {
-        f"gs://photos/{gone}": "not_found",
-        **{f"gs://photos/many/{copy}/broken.jpg": "corrupt" for copy in range(8)},
+        f"gs://many/{gone}": "not_found",
+        **{f"gs://many/{copy}/broken.jpg": "corrupt" for copy in range(8)},
     }
 
 
+@posix
 @pytest.mark.parametrize("journal", ["", "gs://results/kills.journal"])
 def test_killed_twenty_times_and_every_row_is_there_once(
     pictures: Path, gcs: FakeGcs, bigquery: BigQueryFake, tmp_path: Path, journal: str

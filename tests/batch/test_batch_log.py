@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import pty
 import re
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from support import FLOWERS
+from support import FLOWERS, posix
 
-from flowers_onnx.batch import log as log_module
 from flowers_onnx.batch.log import Log
 
 
@@ -36,7 +37,10 @@ def test_a_log_gets_a_line_a_minute(
         assert (first["severity"], first["images"], first["rate"]) == ("INFO", 6100, 100)
 
 
+@posix
 def test_a_terminal_sees_a_bar_that_goes_away(tmp_path: Path) -> None:
+    import pty
+
     for number in range(60):
         Image.new("RGB", (300, 300), (number, 0, 0)).save(tmp_path / f"{number}.png")
     ours, theirs = pty.openpty()
@@ -63,13 +67,25 @@ def test_a_terminal_sees_a_bar_that_goes_away(tmp_path: Path) -> None:
     assert seen.rpartition(b"\x1b[K")[2].startswith(b"flowers: 60 named, 0 failed")
 
 
-def test_a_count_that_fails_costs_only_the_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_count_that_fails_costs_only_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
     def count() -> int:
         raise OSError
 
+    known = set(threading.enumerate())
     log = Log("text")
-    log._bar = True
-    log._count(count)
-    log._last = -log_module._BAR_SECONDS
+    log.expect(count)
+    for counting in set(threading.enumerate()) - known:
+        counting.join()
+    now = 1002.0
     log.progress(10, 0, "all well")
-    assert "10 images, " in capsys.readouterr().err
+    assert terminal.getvalue() == "\r\x1b[K10 images, 5 a second: all well"

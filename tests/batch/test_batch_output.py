@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import Row, make_row
 
 from flowers_onnx.batch.output import Output
 from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Failure
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables.schema import AnyRow
 
 
 class CrashError(Exception):
@@ -35,8 +36,8 @@ class MemorySink:
     def existing(self) -> Iterator[Row]:
         return iter(list(self.stored))
 
-    def publish(self, rows: Iterable[Row]) -> None:
-        found = list(rows)
+    def publish(self, rows: Iterable[AnyRow]) -> None:
+        found = [{**row} for row in rows]
         if self.crash == "before":
             raise CrashError
         if not self.appends:
@@ -102,6 +103,36 @@ def test_a_retried_error_gives_way_to_the_new_row(tmp_path: Path, appends: bool)
             output.add(row(item, run))
             output.publish()
     assert [r["run_id"] for r in sink.stored] == (["run0", "run1", "run2"] if appends else ["run2"])
+
+
+@pytest.mark.parametrize("killed", [1, 2, 3])
+@pytest.mark.parametrize("retry_at_last", [False, True])
+def test_of_many_tries_that_were_killed_the_last_row_stays(
+    tmp_path: Path, killed: int, retry_at_last: bool
+) -> None:
+    """The journal has a row of each try, all of them with the key of the published one."""
+    sink, journal = MemorySink(appends=False), str(tmp_path / "j")
+    items = [Item(f"gs://b/{number}", "1") for number in range(3)]
+    with Output(sink, journal, by_version=True, retry_errors=False) as output:
+        for item in items:
+            assert output.claim(item)
+            output.add(row(item, 0))
+        output.publish()
+    for run in range(1, killed + 1):
+        with Output(sink, journal, by_version=True, retry_errors=True) as output:
+            assert output.claim(items[1])
+            output.add(row(items[1], run))
+    with Output(sink, journal, by_version=True, retry_errors=retry_at_last) as output:
+        assert output.unfinished == killed
+        output.publish()
+        assert output.unfinished == 0
+    last = f"run{killed}"
+    assert [(r["source_uri"], r["run_id"]) for r in sink.stored] == [
+        ("gs://b/0", "run0"),
+        ("gs://b/2", "run0"),
+        ("gs://b/1", last),
+    ]
+    assert output.published.images == 1
 
 
 def test_a_photo_that_was_repaired_replaces_its_error(tmp_path: Path) -> None:

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from support import ROOT, Run, blocks
+from fakes.gcs import FakeGcs, fake_gcs
+from fakes.server import free_port, running
+from support import (
+    BATCH_FIELDS,
+    FLOWERS,
+    PATIENCE,
+    ROOT,
+    Run,
+    blocks,
+    flag_words,
+    job,
+    make_row,
+)
 
 from flowers_onnx import UsageError
-from flowers_onnx.beam.options import Files, Options, Table, parse
+from flowers_onnx.beam.options import Files, Options, Table
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.cli.command import Job
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.storage import store_for
-from flowers_onnx.storage.item import Item
-from flowers_onnx.tables.results import BATCH_FIELDS, make_row
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import AnyRow
 
 HAS_BEAM = find_spec("apache_beam") is not None
-needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="apache-beam is not installed")
+needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="needs apache-beam: .ci/run beam")
 #: Beam's own code warns of what is deprecated in other packages.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -31,15 +48,18 @@ PAGE = ROOT / "docs" / "beam.md"
 EMBEDDED = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 
+def beam_job(*words: str | Path, **flags: str | Path) -> Job:
+    given = flag_words({name: str(value) for name, value in flags.items()})
+    return job("beam", *given, "--", *words)
+
+
 def options(*words: str | Path, **flags: str | Path) -> Options:
-    given: dict[str, Any] = dict.fromkeys(
-        ("out", "dead_letter", "top_k", "model", "max_pixels"), None
-    )
-    return parse(tuple(map(str, words)), **{**given, "lang": "en", **flags_as_text(flags)})
-
-
-def flags_as_text(flags: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in flags.items()}
+    """What a command line makes the pipeline of."""
+    given = beam_job(*words, **flags)
+    with mock.patch("flowers_onnx.beam.run.run") as run:
+        given.work()
+    found: Options = run.call_args.args[0]
+    return found
 
 
 @pytest.fixture
@@ -76,7 +96,7 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
 )
 def test_wrong_usage(words: tuple[str, ...], out: str | None, complaint: str) -> None:
     with pytest.raises(UsageError, match=re.escape(complaint)):
-        options(*words, **({} if out is None else {"out": out}))
+        beam_job(*words, **({} if out is None else {"out": out}))
 
 
 @needs_beam
@@ -107,7 +127,7 @@ def expected_rows(
     return rows
 
 
-def shared(row: dict[str, Any]) -> str:
+def shared(row: AnyRow) -> str:
     """The columns that don't depend on the run, as bytes would show them."""
     return json.dumps({k: v for k, v in row.items() if k not in {"run_id", "processed_at"}})
 
@@ -149,7 +169,7 @@ def test_parquet_holds_the_same_rows(photos: Path, tmp_path: Path, classifier: C
 
     assert run(options(photos, *EMBEDDED, out=tmp_path / "rows.parquet")) == 1
     (path,) = tmp_path.glob("rows-*-of-*.parquet")
-    rows = list(Parquet().read(str(path)))
+    rows = list(Parquet(RESULTS).read(str(path)))
     assert sorted(map(shared, rows)) == sorted(map(shared, expected_rows(photos, classifier)))
 
 
@@ -197,36 +217,53 @@ def documented(runner: str) -> list[str]:
     return shlex.split(command.replace("\\\n", ""))[2:]
 
 
-class OneImage:
-    """In the place of a bucket, which the launching machine looks into."""
+@pytest.fixture
+def gcs() -> Iterator[FakeGcs]:
+    with fake_gcs() as server:
+        yield server
 
-    def list(self, uri: str) -> Iterator[Item]:
-        return iter([Item("gs://flowers-images/a.jpg", "1", 100)])
+
+def flowers_at(server: FakeGcs, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """The command line, told where the buckets are, and Beam that there are no credentials.
+
+    It comes to that by itself, after it has looked for them for 25 seconds.
+    """
+    program = (
+        "import sys; from apache_beam.internal.gcp import auth; from flowers_onnx.cli import main;"
+        "auth._Credentials._credentials_init = True; sys.exit(main.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        env={**os.environ, **server.env},
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done
 
 
 @needs_beam
 @pytest.mark.parametrize("out", ["bigquery://p-1.flowers.results", "gs://results/rows.parquet"])
 def test_the_documented_dataflow_command_builds_and_stages_a_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+    gcs: FakeGcs, sample: Path, tmp_path: Path, out: str
 ) -> None:
     from apache_beam.portability.api import beam_runner_api_pb2
 
-    from flowers_onnx.beam import run as command
-    from flowers_onnx.cli.commands.beam import beam
-
-    monkeypatch.setattr(command, "store_for", lambda uri: OneImage())
-    monkeypatch.setattr(command, "_refuse_existing", lambda files: None)
     words = documented("DataflowRunner")
-    split = words.index("--")
-    flags = dict(zip(words[1:split:2], words[2:split:2], strict=True))
-    assert flags.keys() == {"--out"}
+    assert [word for word in words[: words.index("--")] if word.startswith("-")] == ["--out"]
+    words[words.index("--out") + 1] = out
+    bucket = words[0].removeprefix("gs://").partition("/")[0]
+    for name in (bucket, "results"):
+        gcs.create(name)
+    gcs.put(bucket, words[0].removeprefix(f"gs://{bucket}/") + "/a.jpg", sample.read_bytes())
     # Later options win: what would go to Google goes into a folder and a file. Beam asks no
     # service for anything where the endpoint is this machine.
     offline = ["--no_auth", "--dataflow_endpoint=http://localhost:9"]
     offline += [f"--staging_location={tmp_path}", f"--temp_location={tmp_path}"]
     offline += [f"--template_location={tmp_path / 'job.json'}"]
-    job = beam(words[0], *words[split + 1 :], *offline, out=out)
-    assert job.work() == 0
+    done = flowers_at(gcs, "beam", *words, *offline)
+    assert done.returncode == 0, done.stderr
 
     written = json.loads((tmp_path / "job.json").read_text())
     pool = written["environment"]["workerPools"][0]
@@ -272,12 +309,11 @@ def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
     from apache_beam.io.gcp.bigquery_tools import RowAsDictJsonCoder, parse_table_schema_from_json
 
     from flowers_onnx.beam.outputs import table_schema
-    from flowers_onnx.tables.schema import table_row
 
     schema: Any = table_schema()
     parsed = parse_table_schema_from_json(json.dumps(schema))
     assert [field.name for field in parsed.fields][-len(BATCH_FIELDS) :] == list(BATCH_FIELDS)
-    rows = [table_row(row) for row in expected_rows(photos, classifier)]
+    rows = [RESULTS.table_row(row) for row in expected_rows(photos, classifier)]
     assert {row["status"] for row in rows} == {"ok", "error"}
     coder = RowAsDictJsonCoder()
     for row in rows:
@@ -287,37 +323,47 @@ def test_rows_fit_the_table(photos: Path, classifier: Classifier) -> None:
     assert misfits({**rows[0], "class_id": 60}, schema["fields"]) == ["class_id"]
 
 
+class Emulator(FakeGcs):
+    """Another server: Beam renames in batches, which fake-gcs-server doesn't know."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    program = FLOWERS.with_name("gcp-storage-emulator")
+    if not program.exists():
+        pytest.skip("needs gcp-storage-emulator: .ci/run beam")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    words = ["start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+    with running([program, *words, "--default-bucket=flowers"], port, {}):
+        yield Emulator("gs", url, {"STORAGE_EMULATOR_HOST": url})
+
+
 @needs_beam
-def test_from_a_bucket_into_a_bucket(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator = pytest.importorskip("gcp_storage_emulator.server")
-    gcs = pytest.importorskip("google.cloud.storage")
-    from apache_beam.internal.gcp import auth
+def test_from_a_bucket_into_a_bucket(emulator: Emulator, sample: Path) -> None:
+    emulator.put("flowers", "in/a%20b ñ.jpg", sample.read_bytes())
+    emulator.put("flowers", "in/broken.jpg", b"no image")
 
-    from flowers_onnx import storage
-    from flowers_onnx.beam.run import run
+    def rows(name: str) -> dict[str, Any]:
+        text = emulator.request("GET", f"{emulator.path('flowers', name)}?alt=media").decode()
+        return {row["path"]: row for row in map(json.loads, text.splitlines())}
 
-    server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="flowers")
-    server.start()
-    host, port = server._api._httpd.server_address
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
-    # Beam comes to that too, but looks for credentials for 20 seconds before.
-    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
-    storage._store.cache_clear()
-    try:
-        bucket = gcs.Client.create_anonymous_client().bucket("flowers")
-        bucket.blob("in/a%20b ñ.jpg").upload_from_filename(sample)
-        bucket.blob("in/broken.jpg").upload_from_string(b"no image")
-        assert run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl")) == 1
-        text = bucket.blob("out/rows-00000-of-00001.jsonl").download_as_text()
-        rows = {row["path"]: row for row in map(json.loads, text.splitlines())}
-        assert rows.keys() == {"gs://flowers/in/a%20b ñ.jpg", "gs://flowers/in/broken.jpg"}
-        for blob in bucket.list_blobs(prefix="in/"):
-            row = rows[f"gs://flowers/{blob.name}"]
-            assert (row["source_version"], row["size"]) == (str(blob.generation), blob.size)
-        failed = bucket.blob("out/rows.errors-00000-of-00001.jsonl").download_as_text()
-        assert json.loads(failed) == rows["gs://flowers/in/broken.jpg"]
-        with pytest.raises(UsageError, match="there are results already"):
-            run(options("gs://flowers/in/", *EMBEDDED, out="gs://flowers/out/rows.jsonl"))
-    finally:
-        server.stop()
-        storage._store.cache_clear()
+    command = ["beam", "gs://flowers/in/", "--out", "gs://flowers/out/rows.jsonl"]
+    command += ["--", *EMBEDDED]
+    done = flowers_at(emulator, *command)
+    assert done.returncode == 1, done.stderr
+    found = rows("out/rows-00000-of-00001.jsonl")
+    assert found.keys() == {"gs://flowers/in/a%20b ñ.jpg", "gs://flowers/in/broken.jpg"}
+    listing = json.loads(emulator.request("GET", "/storage/v1/b/flowers/o?prefix=in/"))
+    for item in listing["items"]:
+        row = found[f"gs://flowers/{item['name']}"]
+        assert (row["source_version"], str(row["size"])) == (item["generation"], item["size"])
+    failed = rows("out/rows.errors-00000-of-00001.jsonl")
+    assert list(failed.values()) == [found["gs://flowers/in/broken.jpg"]]
+    again = flowers_at(emulator, *command)
+    assert again.returncode == 2
+    assert b"there are results already" in again.stderr

@@ -1,6 +1,6 @@
 """A bucket beside a folder: the same photos through ``flowers batch``, here and from a fake GCS.
 
-    python tests/bench/batch.py FOLDER [--photos 20000] [--parts 5]
+    PYTHONPATH=tests python tests/bench/batch.py FOLDER [--photos 20000] [--parts 5]
 
 The photos of FOLDER are repeated under other names until there are ``--photos``. They go from a
 folder to Parquet, from the fake bucket to Parquet in a bucket, and to a fake BigQuery table, in
@@ -24,15 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import fire
+from fakes.bigquery import BigQueryFake
+from fakes.gcs import fake_gcs
 
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.sources import expand
 from flowers_onnx.tables import sink_for
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from fakes.bigquery import BigQueryFake
-from fakes.gcs import fake_gcs
+from flowers_onnx.tables.rows import RESULTS
 
 _TABLE = "project.dataset.results"
 _FLOWERS = Path(sys.executable).with_name("flowers")
@@ -91,7 +89,7 @@ def _text(runs: list[_Run], photos: int) -> str:
 
 
 def _rows(results: Iterable[str]) -> Iterable[Mapping[str, Any]]:
-    return itertools.chain.from_iterable(sink_for(result).existing() for result in results)
+    return itertools.chain.from_iterable(sink_for(result, RESULTS).existing() for result in results)
 
 
 def _run(command: list[Any], folder: str) -> _Run:

@@ -25,7 +25,7 @@ _FLOWERS = str(Path(sys.executable).with_name("flowers"))
 _FEW = 20
 
 _WAYS = {
-    "`flowers classify`": ["classify", "{photos}", "--threads", "1", "--output", "{out}.csv"],
+    "`flowers classify`": ["classify", "{photos}", "--threads", "1", "--out", "{out}.csv"],
     "`flowers batch`": ["batch", "{photos}", "--threads", "1", "--out", "{out}.jsonl"],
     "`flowers beam`, embedded runner, JSON Lines": ["beam", "{photos}", "--out", "{out}.jsonl"],
     "`flowers beam`, embedded runner, Parquet": ["beam", "{photos}", "--out", "{out}.parquet"],

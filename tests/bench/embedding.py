@@ -1,6 +1,7 @@
 """What a photo costs another program: one-shot, as a child process, or in its own process.
 
-    python tests/bench/embedding.py [--rounds 10] [--photos 40] [--folder DIR]
+    PYTHONPATH=docs/clients python tests/bench/embedding.py [--rounds 10] [--photos 40]
+        [--folder DIR]
 
 Run it with the Python in which ``flowers_onnx`` is installed, on Linux. The ways take turns, so
 that a busy moment of the machine hits them alike; the ratio, to the library called for one photo
@@ -23,14 +24,12 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import fire
+from flowers_process import FlowersProcess
 
 ROOT = Path(__file__).parent.parent.parent
 FLOWERS = str(Path(sys.executable).with_name("flowers"))
 IN_PROCESS = str(Path(__file__).with_name("in_process.py"))
 TICKS = os.sysconf("SC_CLK_TCK")
-
-sys.path.insert(0, str(ROOT / "docs" / "clients"))
-from flowers_process import FlowersProcess  # noqa: E402
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What one GET of a photo costs each client of object storage.
 
-    python tests/bench/storage.py [--gets 2000] [--threads 16] [--rounds 3] [--size 20000]
+    PYTHONPATH=tests python tests/bench/storage.py [--gets 2000] [--threads 16] [--rounds 3]
+        [--size 20000]
 
 Needs google-cloud-storage and obstore beside the extras [dev]. Each measurement is a process of
 its own; clients take turns. Milliseconds of CPU are those of the client's process, all its
@@ -153,5 +154,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--job"]:
         print(json.dumps(measure(*json.loads(sys.argv[2]))))
     else:
-        sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         fire.Fire(main)

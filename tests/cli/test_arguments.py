@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import Run
 
-from flowers_onnx.cli.arguments import MARK, help_for, parse
-from flowers_onnx.cli.commands import COMMANDS
+from flowers_onnx.cli.arguments import FORMER_NAMES, MARK, parse
+from flowers_onnx.cli.command import flags_of
+from flowers_onnx.cli.commands import COMMANDS, find
+from flowers_onnx.cli.help import help_for
 from flowers_onnx.errors import UsageError
 
 ODD_NAMES = [
@@ -59,6 +64,8 @@ def test_file_names_arrive_as_typed(
         (["labels", "x.jpg"], "labels takes no argument"),
         (["info", "__class__"], "info takes no argument"),
         (["info", "--format", "csv"], "--format must be one of text, json"),
+        (["info", "--workers", "0"], "--threads needs a whole number"),
+        (["labels", "--output", "x"], "labels has no flag --output"),
     ],
 )
 def test_mistakes_stop_before_any_work(
@@ -69,6 +76,66 @@ def test_mistakes_stop_before_any_work(
     assert done.stdout == b""
     assert complaint in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+#: Usage errors that no single flag has.
+SENSELESS: dict[str, list[list[str]]] = {
+    "classify": [[], ["-", "-"]],
+    "stream": [["x"]],
+    "batch": [[], ["x"], ["x", "--out=x.csv", "--journal=x.csv"]],
+    "report": [[]],
+    "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
+    "benchmark": [["-"], ["x", "--compare=a,b"]],
+    "labels": [["x"]],
+    "info": [["x"]],
+}
+
+#: Says how ``main`` ends with each of the lists of words, and what that has loaded.
+ENDS = """
+import sys
+from flowers_onnx.cli.main import main
+print({main(words) for words in WORDS}, {"numpy", "PIL", "onnxruntime"} & sys.modules.keys())
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_usage_error_loads_nothing_that_classifies(name: str) -> None:
+    wrong = [*SENSELESS[name], ["--nonsense"], ["--format"]]
+    for flag, (_, declared) in flags_of(find(name)).items():
+        try:
+            declared.convert(flag, ",,")
+        except UsageError:
+            wrong.append([f"--{flag}=,,"])
+    program = ENDS.replace("WORDS", repr([[name, *words] for words in wrong]))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert (done.stdout, done.stderr.count(b"\n")) == (b"{2} set()\n", len(wrong))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_is_declared(name: str) -> None:
+    parameters = inspect.signature(find(name)).parameters.values()
+    declared = dict(flags_of(find(name)).values())
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert list(declared) == list(defaults)
+    for parameter, flag in declared.items():
+        assert bool(flag.value) == (defaults[parameter] is not False)
+        assert flag.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("former", "now"), FORMER_NAMES.items())
+def test_former_names_of_flags_go_on_working(name: str, former: str, now: str) -> None:
+    if now not in flags_of(find(name)):
+        with pytest.raises(UsageError, match=f"{name} has no flag --{former}"):
+            parse([name, f"--{former}", "1"])
+        return
+    assert parse([name, f"--{former}", "1"]) == parse([name, f"--{now}=1"])
+    for second in (former, now):
+        with pytest.raises(UsageError, match=f"^--{now} is given twice$"):
+            parse([name, f"--{former}", "1", f"--{second}", "1"])
+    with pytest.raises(UsageError, match=f"^--{now} needs a value$"):
+        parse([name, f"--{former}"])
+    assert f"--{former}" not in help_for(name)
 
 
 def test_words_of_fire_are_names(flowers: Run) -> None:
@@ -91,6 +158,11 @@ def test_help_of_a_command(flowers: Run, command: str) -> None:
     assert flowers(command, "--help").stdout == expected
     assert flowers(command, "x.jpg", "-h").stdout == expected
     assert flowers("help", command).stdout == expected
+
+
+@pytest.mark.parametrize(("name", "summary"), COMMANDS.items())
+def test_the_summary_of_a_command_begins_its_help(name: str, summary: str) -> None:
+    assert help_for(name).startswith(f"{summary}.\n")
 
 
 def test_hyphens_in_flags(flowers: Run, sample: Path) -> None:

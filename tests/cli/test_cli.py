@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
-import time
+import sys
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, Run
+from support import FLOWERS, PATIENCE, Run, job, needs, posix, wait_until
 
 import flowers_onnx
+from flowers_onnx.cli.commands import COMMANDS
 
 
 def records(output: bytes) -> list[dict[str, object]]:
@@ -135,7 +136,7 @@ def test_a_folder_without_images(flowers: Run, tmp_path: Path) -> None:
     assert done.stderr == b"empty: no images in this folder (no_images)\n"
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@needs("setpriv")
 def test_an_unreadable_file(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").touch(mode=0o000)
     # Root reads everything unless it gives up that privilege.
@@ -152,18 +153,19 @@ def test_an_unreadable_file(sample: Path, tmp_path: Path) -> None:
 
 
 def test_output_file_appears_whole(flowers: Run, sample: Path, tmp_path: Path) -> None:
-    done = flowers("classify", sample, "--format", "json", "--output", "out.json")
+    done = flowers("classify", sample, "--format", "json", "--out", "out.json")
     assert (done.returncode, done.stdout) == (0, b"")
     assert json.loads((tmp_path / "out.json").read_text())[0]["status"] == "ok"
     assert os.listdir(tmp_path) == ["out.json"]
 
 
 def test_output_into_a_missing_folder(flowers: Run, sample: Path, tmp_path: Path) -> None:
-    done = flowers("classify", sample, "--output", "no/such/out.json")
+    done = flowers("classify", sample, "--out", "no/such/out.json")
     assert done.returncode == 4
     assert done.stderr == b"flowers: can't write to no/such/out.json: No such file or directory\n"
 
 
+@posix
 def test_output_to_a_device(flowers: Run, sample: Path) -> None:
     done = flowers("classify", sample, "--output", "/dev/stdout")
     assert done.returncode == 0
@@ -193,9 +195,10 @@ def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
     process.stdout.close()
     with process.stderr:
         assert process.stderr.read() == b""
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
+@posix
 @pytest.mark.parametrize(
     ("number", "said"), [(signal.SIGINT, b"flowers: interrupted\n"), (signal.SIGTERM, b"")]
 )
@@ -203,20 +206,18 @@ def test_stopping_leaves_nothing_behind(
     sample: Path, tmp_path: Path, number: int, said: bytes
 ) -> None:
     process = subprocess.Popen(
-        [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--output", "out.jsonl"],
+        [FLOWERS, "classify", *[sample] * 5000, "--format", "jsonl", "--out", "out.jsonl"],
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         # A shell that runs tests in the background has its children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 20
-    while not os.listdir(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: os.listdir(tmp_path))
     process.send_signal(number)
     assert process.stderr is not None
     with process.stderr:
         assert process.stderr.read() == said
-    assert process.wait(timeout=20) == 128 + number
+    assert process.wait(timeout=PATIENCE) == 128 + number
     assert os.listdir(tmp_path) == []
 
 
@@ -270,45 +271,60 @@ def test_info(flowers: Run) -> None:
     assert b"sha256: " in flowers("info").stdout
 
 
+@posix
 def test_interruption_while_waiting_for_a_pipe(sample: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "never")
-    process = subprocess.Popen(
+    writer = -1
+
+    def is_read() -> bool:
+        nonlocal writer
+        with contextlib.suppress(OSError):  # ENXIO while nobody has it open to read
+            writer = os.open(tmp_path / "never", os.O_WRONLY | os.O_NONBLOCK)
+        return writer >= 0
+
+    with subprocess.Popen(
         [FLOWERS, "classify", sample, "never", "--format", "jsonl"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
-    process.communicate()
+    ) as process:
+        try:
+            wait_until(is_read)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=PATIENCE) == 130
+        finally:
+            process.kill()
+    os.close(writer)
 
 
+@posix
 @pytest.mark.parametrize("closed", ["0", "1", "2"])
 def test_closed_descriptors(sample: Path, tmp_path: Path, closed: str) -> None:
     command = f'"{FLOWERS}" classify "{sample}" --format jsonl --output out.jsonl {closed}>&-'
     done = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=60
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
 
 
+@posix
 def test_closed_standard_output_is_an_output_error(sample: Path) -> None:
     command = f'"{FLOWERS}" classify "{sample}" >&-'
-    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=PATIENCE)
     assert done.returncode == 4
     assert done.stderr == b"flowers: standard output is closed\n"
 
 
 def test_a_photo_is_never_overwritten(flowers: Run, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(sample.read_bytes())
-    done = flowers("classify", sample, "--output", "a.jpg")
+    done = flowers("classify", sample, "--out", "a.jpg")
     assert done.returncode == 2
     assert (tmp_path / "a.jpg").read_bytes() == sample.read_bytes()
 
 
+@posix
 def test_output_replaces_an_older_file_and_keeps_its_permissions(
     flowers: Run, sample: Path, tmp_path: Path
 ) -> None:
@@ -334,3 +350,43 @@ def test_recursive_patterns_name_each_file_once(flowers: Run, sample: Path, tmp_
         (tmp_path / name).write_bytes(sample.read_bytes())
     paths = [r["path"] for r in records(flowers("classify", "p/**", "--format", "jsonl").stdout)]
     assert paths == ["p/1.jpg", "p/q/2.jpg"]
+
+
+#: Minimal words of each command that are no usage error.
+SOUND: dict[str, list[str]] = {
+    "classify": ["x"],
+    "stream": [],
+    "batch": ["x", "--out=x.csv"],
+    "report": ["x"],
+    "beam": ["x", "--out=x.jsonl"],
+    "benchmark": [],
+    "labels": [],
+    "info": [],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_mute_the_libraries_below_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowers_onnx.cli.commands.beam.find_spec", lambda name: name)
+    assert job(name, *SOUND[name]).mutes_libraries
+
+
+@pytest.mark.parametrize(("mutes", "said"), [(True, b"ours"), (False, b"theirs ours")])
+def test_a_job_says_whether_libraries_are_muted(mutes: bool, said: bytes) -> None:
+    program = f"""
+import os, sys
+from flowers_onnx.cli import fire_adapter, main
+from flowers_onnx.cli.command import Job
+
+def work():
+    os.write(2, b"theirs ")
+    print("ours", end="", file=sys.stderr, flush=True)
+    return 7
+
+fire_adapter.route = lambda argv: Job(work, mutes_libraries={mutes})
+code = main.main(["info"])
+os.write(2, b" at last")
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (7, said + b" at last")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -10,54 +11,43 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support import FLOWERS, ROOT, blocks
+from pages import (
+    DOCS,
+    commands,
+    fences,
+    flowers_words,
+    headings,
+    prose,
+    read,
+    shell_lines,
+    spans,
+    twins,
+)
+from support import FLOWERS, ROOT, job, needs
 
-from flowers_onnx.cli.arguments import MARK, parse
-from flowers_onnx.cli.commands import COMMANDS, Job
-
-DOCS = ROOT / "docs"
 DEPLOY = DOCS / "deploy"
-ENGLISH = (DOCS / "deployment.md").read_text()
-SPANISH = (DOCS / "despliegue.md").read_text()
-BATCH = (DOCS / "batch.md").read_text()
+TWINS = twins()
+ENGLISH = "\n".join(read(page) for page in TWINS)
+SPANISH = "\n".join(read(page) for page in TWINS.values())
+BATCH = read(DOCS / "batch.md")
 SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
-)
-
-
-def shell_lines(page: str) -> list[str]:
-    """The lines of a page's shell blocks, continued ones joined."""
-    text = "".join(blocks(page, "bash")).replace("\\\n", " ")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+needs_systemd = needs("systemd-analyze")
 
 
 def command_lines(page: str) -> list[list[str]]:
     """The words behind ``flowers``, typed in a shell or given to a Cloud Run job."""
     found = []
-    for line in shell_lines(page):
-        words = shlex.split(line, comments=True)
-        if not words:
-            continue
-        if Path(words[0]).name == "flowers":
-            end = next((i for i, word in enumerate(words) if word in {"|", "<", ">"}), None)
-            found.append(words[1:end])
+    for command in (command for line in shell_lines(page) for command in commands(line)):
+        words = flowers_words(command)
+        found += [words] if words is not None else []
         found += [
-            word.removeprefix("--args=").split(",") for word in words if word.startswith("--args=")
+            word.removeprefix("--args=").split(",")
+            for word in command
+            if word.startswith("--args=")
         ]
     return found
-
-
-def job(words: list[str]) -> Job:
-    """The job of a command line, all of its arguments checked, and nothing done."""
-    name, *rest = parse(words).argv
-    flags = dict(word[2:].split(f"={MARK}", 1) for word in rest if word.startswith("--"))
-    data = [word.removeprefix(MARK) for word in rest if word.startswith(MARK)]
-    made = COMMANDS[name](*data, **flags)
-    assert isinstance(made, Job)
-    return made
 
 
 @pytest.mark.parametrize("page", [ENGLISH, SPANISH, BATCH], ids=["english", "spanish", "batch"])
@@ -65,7 +55,7 @@ def test_documented_command_lines_are_valid(page: str) -> None:
     lines = command_lines(page)
     assert lines
     for words in lines:
-        job(words)
+        job(*(re.sub(r"\$\{?\w+\}?", "x", word) for word in words))  # the reader's own
 
 
 def test_the_unit_runs_a_valid_command_line() -> None:
@@ -83,7 +73,7 @@ def test_the_unit_runs_a_valid_command_line() -> None:
             words += settings[split[1]].split()
         else:
             words.append(word)
-    job(words)
+    job(*words)
 
 
 def test_the_cron_table_runs_a_valid_command_line() -> None:
@@ -92,7 +82,7 @@ def test_the_cron_table_runs_a_valid_command_line() -> None:
     *schedule, user, program, command = line.split(maxsplit=7)
     assert (len(schedule), user, program) == (5, "flowers", PROGRAM)
     assert "%" not in command, "cron ends the line there"
-    job(shlex.split(command.partition(" 2>&1 | ")[0]))
+    job(*shlex.split(command.partition(" 2>&1 | ")[0]))
 
 
 @needs_systemd
@@ -124,26 +114,64 @@ def test_the_unit_is_as_hardened_as_the_page_says() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def without_comments(page: str) -> list[list[str]]:
+every_pair = pytest.mark.parametrize(
+    ("english", "spanish"), TWINS.items(), ids=[page.stem for page in TWINS]
+)
+
+
+def test_every_page_has_a_twin_that_leads_back() -> None:
+    assert sorted(TWINS.values()) == sorted((DOCS / "despliegue").iterdir())
+    for english, spanish in TWINS.items():
+        link = os.path.relpath(english, spanish.parent)
+        assert f"\n[In English]({link})\n" in read(spanish), spanish
+
+
+def without_comments(page: Path) -> list[tuple[str, list[str] | int]]:
+    """What is typed; of a drawing, how many lines it has."""
     return [
-        [re.sub(r"(^|\s+)# .*", "", line).strip() for line in block.splitlines()]
-        for block in blocks(page, "bash")
+        (language, len(lines))
+        if language == "text"
+        else (language, [re.sub(r"(^|\s+)# .*", "", line).strip() for line in lines])
+        for language, block in fences(read(page))
+        for lines in [block.splitlines()]
     ]
 
 
-def test_both_languages_say_to_type_the_same() -> None:
-    assert without_comments(SPANISH) == without_comments(ENGLISH)
+@every_pair
+def test_both_languages_say_to_type_the_same(english: Path, spanish: Path) -> None:
+    assert without_comments(spanish) == without_comments(english)
 
 
-def outline(page: str) -> list[str]:
-    """Levels of headings, code of first cells, and targets of links, in order."""
-    text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
-    pattern = r"^(#+) |^\| (`.*?) \||\]\(((?!despliegue|deployment|#)[^)]+)\)"
-    return ["".join(found) for found in re.findall(pattern, text, re.MULTILINE)]
+def outline(page: Path) -> list[str]:
+    """Headings' levels, list items, table rows with the code of their first cells, and links."""
+    text = re.sub(r"^\[(?:En español|In English)\].*", "", prose(read(page)), flags=re.MULTILINE)
+    marks = r"^(#+) |^( *(?:-|\d+\.)) |^(\| (?:`.*?` \|)?)|\]\(([^)]+)\)"
+    return [
+        where(page, match[4]) if match[4] else match[match.lastindex or 0]
+        for match in re.finditer(marks, text, re.MULTILINE)
+    ]
 
 
-def test_both_languages_have_the_same_outline() -> None:
-    assert outline(SPANISH) == outline(ENGLISH)
+def where(page: Path, link: str) -> str:
+    """What a link leads to: the English page of two, and a heading as its place on the page."""
+    if "://" in link:
+        return link
+    target, _, anchor = link.partition("#")
+    path = (page.parent / target).resolve() if target else page
+    anchors = ["", *(slug for _, slug in headings(read(path)))] if anchor else [""]
+    names = {spanish: english for english, spanish in TWINS.items()}
+    return f"{names.get(path, path)}#{anchors.index(anchor)}"
+
+
+@every_pair
+def test_both_languages_have_the_same_outline(english: Path, spanish: Path) -> None:
+    assert outline(spanish) == outline(english)
+
+
+@every_pair
+def test_both_languages_name_the_same_code(english: Path, spanish: Path) -> None:
+    """Flags, files, settings: what one of them tells of, the other does too."""
+    assert sorted(spans(read(spanish))) == sorted(spans(read(english)))
 
 
 def test_environment_variables_are_in_both_pages() -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+from help_blocks import with_help
 from support import ROOT, Run, blocks
 
 import flowers_onnx
-from flowers_onnx.cli.arguments import general_help, help_for
-from flowers_onnx.cli.commands import COMMANDS
+from flowers_onnx.cli.commands import COMMANDS, find
+from flowers_onnx.cli.help import general_help, help_for
 from flowers_onnx.errors import IMAGE_ERROR_CODES
-from flowers_onnx.results import RECORD_SCHEMA
+from flowers_onnx.record import RECORD_SCHEMA
 
 README = (ROOT / "README.md").read_text()
 USAGE = (ROOT / "docs" / "usage.md").read_text()
@@ -52,10 +53,16 @@ def test_every_field_and_error_code_is_documented() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_flag_is_documented(name: str) -> None:
     help_text = help_for(name)
-    parameters = inspect.signature(COMMANDS[name]).parameters.values()
+    parameters = inspect.signature(find(name)).parameters.values()
     flags = {f"--{p.name.rstrip('_')}" for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert set(re.findall(r"^  (--\w+)", help_text, re.MULTILINE)) == flags
     assert help_text in "\n".join(blocks(USAGE, "text")), f"docs/usage.md lacks the help of {name}"
+
+
+def test_the_help_texts_are_those_of_the_program() -> None:
+    assert with_help(USAGE) == USAGE, "python tests/help_blocks.py writes them"
+    emptied = re.sub(r"(?<=```text\n)[A-Z].*?(?=```)", "", USAGE, flags=re.DOTALL)
+    assert with_help(emptied) == USAGE
 
 
 def test_general_help_and_exit_codes_are_documented() -> None:
@@ -69,9 +76,9 @@ def test_general_help_and_exit_codes_are_documented() -> None:
 
 def test_the_environment_variables_are_documented() -> None:
     source = "".join(path.read_text() for path in (ROOT / "flowers_onnx").rglob("*.py"))
-    deployment = (ROOT / "docs" / "deployment.md").read_text()
+    install = (ROOT / "docs" / "deployment" / "install.md").read_text()
     for variable in set(re.findall(r"\"((?:FLOWERS_ONNX|ORT)_[A-Z_]+)\"", source)):
-        assert f"`{variable}`" in deployment
+        assert f"`{variable}`" in install
 
 
 def commands_of(page: str) -> list[str]:
@@ -106,17 +113,6 @@ def test_readme_python_example_runs(
     monkeypatch.chdir(tmp_path)
     (program,) = blocks(README, "python")
     exec(compile(program, "README.md", "exec"), {})
-
-
-def test_links_lead_somewhere() -> None:
-    for page in [
-        ROOT / "README.md",
-        *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "model").glob("*.md"),
-    ]:
-        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_changelog_has_this_version() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import fire
 import numpy as np
 import onnx
-import onnx_gates
 import onnxruntime as ort
 import pytest
 from convert import check_parity, convert, to_onnx
-from keras_classifier import load, wrap
-from onnx_gates import GateError
 
 from flowers_onnx.metadata import read_info
+from lib import onnx_gates
+from lib.keras_classifier import load, wrap
+from lib.onnx_gates import GateError
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from crosscheck import main
 from quantize import main as quantize
+from support import needs
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 
 
-@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
+@needs("qemu-x86_64")
 def test_emulated_haswell(
     exported: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,7 +35,7 @@ def test_needs_the_emulator(monkeypatch: pytest.MonkeyPatch, photos: Path) -> No
         main(model="any.onnx", data=str(photos))
 
 
-@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
+@needs("qemu-x86_64")
 def test_a_failing_run_is_reported(photos: Path) -> None:
     with pytest.raises(SystemExit, match=r"crosscheck: .* failed .*missing\.onnx"):
         main(model="missing.onnx", data=str(photos), count=1)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from model_metadata import read_labels
 
 from flowers_onnx.metadata import Label
+from lib.model_metadata import read_labels
 
 pytestmark = pytest.mark.export
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-import onnx_gates
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_gates import GateError
+
+from lib import onnx_gates
+from lib.onnx_gates import GateError
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx_gates import GateError
 from optimize import _check_same_answers, main, optimize
-from photo_classifier import PhotoClassifier
 from quantize import main as quantize
 
 from flowers_onnx.metadata import read_info
+from lib.onnx_gates import GateError
+from lib.photo_classifier import PhotoClassifier
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx_gates
 import pytest
-from calibration import METHODS, calibrate, mean_conv_inputs
 from convert import to_onnx
-from dataset import class_ids, list_photos, spread
-from input_quantization import find_input_quantization
-from keras_classifier import wrap
 from onnx import numpy_helper
 from onnxruntime.quantization.calibrate import load_tensors_data
-from photo_classifier import PhotoClassifier, read_photo
 from quantize import main, measure, quantize
-from weight_quantization import correct_biases, weight_scales
 
 from flowers_onnx.metadata import read_info
+from lib import onnx_gates
+from lib.calibration import METHODS, calibrate, mean_conv_inputs
+from lib.dataset import class_ids, list_photos, spread
+from lib.input_quantization import find_input_quantization
+from lib.keras_classifier import wrap
+from lib.photo_classifier import PhotoClassifier, read_photo
+from lib.weight_quantization import correct_biases, weight_scales
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

@@ -54,7 +54,7 @@ class Job:
     resource: Json
     table: str
     data: bytes
-    done_at: float
+    polls: int
     fails: bool
 
 
@@ -69,13 +69,14 @@ class Upload:
 class BigQueryFake:
     """A server on a free port; as a context manager it runs in a thread of this process.
 
-    ``seconds_to_appear`` is how long a new table can't be seen, ``job_seconds`` how long a job
-    takes, ``rate`` the part of all requests that fail at random with 503 or a dropped connection.
+    ``seconds_to_appear`` is how long a new table can't be seen, ``job_polls`` how often a job is
+    asked for until it's done, ``rate`` the part of all requests that fail at random with 503 or
+    a dropped connection.
     """
 
     datasets: tuple[str, ...] = ("project.dataset",)
     seconds_to_appear: float = 0
-    job_seconds: float = 0
+    job_polls: int = 0
     rate: float = 0
     seed: int = 1
     page_rows: int = 1000
@@ -285,8 +286,7 @@ class BigQueryFake:
             "statistics": {},
         }
         name = f"{target['projectId']}.{target['datasetId']}.{target['tableId']}"
-        done_at = time.monotonic() + self.job_seconds
-        self.jobs[job_id] = Job(resource, name, bytes(upload.data), done_at, fails)
+        self.jobs[job_id] = Job(resource, name, bytes(upload.data), self.job_polls, fails)
         self._settle()
         return resource
 
@@ -294,13 +294,15 @@ class BigQueryFake:
         job = self.jobs.get(job_id)
         if job is None or query.get("location") != "US":
             raise RefusedError(404, "notFound", f"Not found: Job {project}:{job_id}")
+        job.polls -= 1
+        self._settle()
         return _Answer(job.resource)
 
     def _settle(self) -> None:
-        """Finish the jobs whose time has come; each loads all of its rows, or none."""
+        """Finish the jobs that were asked for often enough; each loads all its rows, or none."""
         for job in self.jobs.values():
             status = job.resource["status"]
-            if status["state"] == "DONE" or time.monotonic() < job.done_at:
+            if status["state"] == "DONE" or job.polls > 0:
                 continue
             status["state"] = "DONE"
             try:

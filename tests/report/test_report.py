@@ -18,7 +18,7 @@ import pytest
 from chromium import CHROMIUM, Chromium, Tab
 from fakes.gcs import fake_gcs
 from PIL import Image
-from support import Run
+from support import PATIENCE, Run, lacks, make_row, result_sink
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import read_info
@@ -27,9 +27,8 @@ from flowers_onnx.report.texts import TEXTS
 from flowers_onnx.report.thumbnails import thumbnails
 from flowers_onnx.results import Candidate, Failure, Prediction, Result
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables import SUFFIXES, sink_for
+from flowers_onnx.tables import SUFFIXES
 from flowers_onnx.tables.reading import read_results
-from flowers_onnx.tables.results import make_row
 
 MODEL = "flowers-lite0/1.0-int8"
 LABELS = [label for label in read_info(find_model()).labels if label.scientific_name]
@@ -69,11 +68,11 @@ def record(path: str | Path, kind: int = 0, confidence: float = 0.5) -> dict[str
     )
     hashed = sha256(Path(path).read_bytes()).hexdigest() if os.path.isfile(path) else None
     latin = LABELS[kind].scientific_name
-    return Prediction(top, latin, str(path), hashed, 240, 180, MODEL).to_record()
+    return {**Prediction(top, latin, str(path), hashed, 240, 180, MODEL).to_record()}
 
 
 def failure(path: str, code: str, message: str = "can't be decoded") -> dict[str, Any]:
-    return Failure(code, message, path, None, MODEL).to_record()
+    return {**Failure(code, message, path, None, MODEL).to_record()}
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_from_classify_to_the_page(flowers: Run, sample: Path, tmp_path: Path) -
     pages = []
     for format in ("jsonl", "json", "csv"):
         results = tmp_path / f"results.{format}"
-        done = flowers("classify", "photos", "--format", format, "--output", results)
+        done = flowers("classify", "photos", "--format", format, "--out", results)
         assert done.returncode == 1
         done = flowers("report", results, "--out", tmp_path / "report.html")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -157,7 +156,7 @@ def test_every_sink_gives_the_same_page(flowers: Run, tmp_path: Path) -> None:
     pages = set()
     for suffix in SUFFIXES:
         name = f"results{suffix}"
-        sink_for(str(tmp_path / name)).publish(iter(rows))
+        result_sink(str(tmp_path / name)).publish(iter(rows))
         done = flowers("report", name, "--out", "report.html")
         assert done.returncode == 0, done.stderr
         assert len(images(tmp_path / "report.html")) == 1
@@ -284,7 +283,7 @@ def test_photos_in_buckets_are_read_and_a_dead_bucket_is_left_alone(
                 raise RuntimeError("a client's own error")
             return sample.read_bytes(), item
 
-    monkeypatch.setattr("flowers_onnx.report.thumbnails.store_for", lambda uri: Store())
+    monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda uri: Store())
     uris = [f"gs://dead/{i}.jpg" for i in range(99)]
     uris += [f"gs://live/{kind}/{i}.jpg" for i in range(30) for kind in ("gone", "here")]
     uris += ["gs://live/odd/1.jpg", "gs://live/here/last.jpg"]
@@ -368,7 +367,7 @@ def test_hostile_names_end_no_element_and_no_attribute(report: Report) -> None:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium-headless-shell")
+        pytest.skip(lacks("chromium-headless-shell"))
     with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
         yield chromium
 
@@ -536,8 +535,7 @@ def test_a_thousand_photos_open_at_once(
     ]
     page = report(records)
     megabytes = page.stat().st_size / 1e6
-    tabs = [browser.open(page, trace=False) for _ in range(3)]
-    tab = min(tabs, key=lambda one: one.seconds)  # the others waited for the machine
+    tab = browser.open(page, trace=False)
     assert len(visible(tab)) == 1000
     started = tab.evaluate("performance.now()")
     enter(tab, "least", "65")
@@ -547,5 +545,5 @@ def test_a_thousand_photos_open_at_once(
               f" filtered in {filtering:.0f} ms")  # fmt: skip
     assert len(visible(tab)) == 500
     assert megabytes < 15
-    assert tab.seconds < 2
+    assert tab.seconds < PATIENCE
     assert tab.complaints == []

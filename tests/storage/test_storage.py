@@ -22,6 +22,7 @@ from fakes.s3 import fake_s3
 from fakes.server import Fake
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import posix
 
 from flowers_onnx import storage
 from flowers_onnx.errors import StorageError, UsageError
@@ -246,6 +247,87 @@ def test_delete(place: Place) -> None:
     assert place.uri("a.jpg") not in place.listed()
 
 
+def test_bytes_become_an_object(place: Place) -> None:
+    uri = place.uri("new/a b.bin")
+    for content in (b"first", b"", b"second"):
+        assert place.store.write(uri, content)
+        assert place.store.download(uri) == content
+
+
+def test_what_is_there_is_not_written_again(place: Place) -> None:
+    uri = place.uri("kept/photo.jpg")
+    assert place.store.write(uri, b"first", if_absent=True)
+    assert not place.store.write(uri, b"second", if_absent=True)
+    assert place.store.download(uri) == b"first"
+    assert place.store.names(place.uri("kept/")) == [uri]
+    place.store.delete(uri)
+    assert place.store.write(uri, b"third", if_absent=True)
+
+
+def test_of_many_who_create_an_object_one_does(place: Place) -> None:
+    uri = place.uri("once.bin")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(
+            pool.map(lambda n: place.store.write(uri, bytes([n]), if_absent=True), range(16))
+        )
+    assert made.count(True) == 1
+    assert place.store.download(uri) == bytes([made.index(True)])
+
+
+def test_writing_survives_a_bad_network(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    faults = Faults(rate=0.3, kinds=("unavailable", "too_many", "refused"), seed=3)
+    with unreliable(fake, faults) as proxy, bucket_of(proxy, monkeypatch) as place:
+        for number in range(20):
+            place.store.write(place.uri(f"{number}.bin"), bytes([number]), if_absent=True)
+        for number in range(20):
+            assert place.store.download(place.uri(f"{number}.bin")) == bytes([number])
+    assert faults.injected.total() > 5
+
+
+def test_a_failed_write_is_told_in_one_line(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bucket_of(fake, monkeypatch) as place:
+        nowhere = place.base.replace("bucket-", "no-bucket-") + "a.bin"
+        for if_absent in (False, True):
+            with pytest.raises(StorageError, match=f"^can't write {nowhere}: ") as raised:
+                place.store.write(nowhere, b"x", if_absent=if_absent)
+            assert "\n" not in str(raised.value)
+
+
+def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
+    store = store_for(str(tmp_path))
+    for if_absent in (False, True):
+        with pytest.raises(StorageError, match="it is a folder"):
+            store.write(str(tmp_path), b"x", if_absent=if_absent)
+
+
+def test_a_created_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    store = store_for(str(tmp_path))
+    before = os.umask(0o027)
+    try:
+        store.write(str(tmp_path / "a"), b"x", if_absent=True)
+        store.write(str(tmp_path / "b"), b"x")
+    finally:
+        os.umask(before)
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in sorted(os.listdir(tmp_path))
+    }
+    assert modes == {"a": 0o640, "b": 0o640}
+
+
+def test_a_file_is_created_where_there_are_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    store = store_for(str(tmp_path))
+    assert store.write(str(tmp_path / "a"), b"x", if_absent=True)
+    assert not store.write(str(tmp_path / "a"), b"y", if_absent=True)
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == {"a": b"x"}
+
+
 def test_a_failed_upload_is_told_in_one_line(place: Place, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"can't write .*out\.jsonl: no such file"):
         place.store.upload(str(tmp_path / "none"), place.uri("out.jsonl"))
@@ -334,7 +416,7 @@ def test_faults_in_everything_else(
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     source, copy = tmp_path / "source", tmp_path / "copy"
     kinds: tuple[Fault, ...] = ("unavailable", "refused", "cut")
-    faults = Faults(rate=0.15, kinds=kinds, seed=4)
+    faults = Faults(rate=0.15, kinds=kinds, seed=13)
     with unreliable(fake, faults) as proxy, bucket_of(proxy, monkeypatch) as place:
         for number in range(10):
             source.write_bytes(content := os.urandom(number * (100 << 10)))
@@ -543,6 +625,7 @@ def test_any_pattern_compiles(pattern: str) -> None:
         assert "range" in str(error)
 
 
+@posix
 def test_local_odds_and_ends(tmp_path: Path) -> None:
     store = store_for(str(tmp_path))
     os.mkfifo(tmp_path / "pipe.jpg")

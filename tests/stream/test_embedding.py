@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from flowers_process import CannotStartError, ChildDiedError, FlowersProcess
-from support import FLOWERS, ROOT, SAMPLE, blocks
+from support import FLOWERS, ROOT, SAMPLE, blocks, needs
 
 from flowers_onnx.stream.requests import _FIELDS
 
@@ -31,19 +31,14 @@ STREAM = (str(FLOWERS), "stream")
 NAMED = re.compile(r"(.*): pink-yellow dahlia 0\.9\d{3}")
 
 
-def needs(program: str, *command: str) -> Any:
-    missing = shutil.which(program) is None
-    skip = pytest.mark.skipif(missing, reason=f"{program} is not installed")
-    return pytest.param([*command], id=command[-1], marks=skip)
-
-
 every_client = pytest.mark.parametrize(
     "client",
     [
-        needs("python3", sys.executable, "flowers_process.py"),
-        needs("node", "node", "flowers_process.mjs"),
-        needs("javac", "java", "FlowersProcess.java"),  # a runtime without compiler can't run it
-        needs("bash", "bash", "flowers_process.sh"),
+        pytest.param([sys.executable, "flowers_process.py"], id="python"),
+        pytest.param(["node", "flowers_process.mjs"], id="node", marks=needs("node")),
+        # A runtime without compiler can't run it.
+        pytest.param(["java", "FlowersProcess.java"], id="java", marks=needs("javac")),
+        pytest.param(["bash", "flowers_process.sh"], id="bash", marks=needs("bash")),
     ],
 )
 
@@ -85,16 +80,26 @@ def test_a_client_takes_more_photos_than_fit_into_the_pipes(client: list[str]) -
     assert done.stdout.count("pink-yellow dahlia") == 100
 
 
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that only root may look into."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o000)
+    yield folder
+    folder.chmod(0o700)
+
+
 @every_client
-def test_a_client_says_when_there_is_no_child(client: list[str]) -> None:
+def test_a_client_says_when_there_is_no_child(client: list[str], closed: Path) -> None:
     done = run(client, SAMPLE, FLOWERS_ONNX_MODEL="missing.onnx")
     assert (done.returncode, done.stdout) == (3, "")
     assert "can't read the model missing.onnx" in done.stderr
     folders = os.environ["PATH"].split(os.pathsep)
-    without = [folder for folder in folders if not (Path(folder) / "flowers").exists()]
-    done = run(client, SAMPLE, PATH=os.pathsep.join(without))
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr
+    without = [folder for folder in folders if shutil.which("flowers", path=folder) is None]
+    for path in (without, [*without, str(closed)], [str(closed), *without]):
+        done = run(client, SAMPLE, PATH=os.pathsep.join(path))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr
 
 
 @pytest.mark.parametrize("last_words", ["", '{"id": 1, "sta', "oops\n"])
@@ -148,7 +153,8 @@ def test_python_starts_another_child_when_one_is_killed(flowers_process: Flowers
     os.kill(first, signal.SIGSTOP)  # so that the requests are in flight when it dies
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(flowers_process.classify, SAMPLE, timeout=60) for _ in range(8)]
-        time.sleep(0.2)
+        while len(flowers_process._child._waiting) < min(8, flowers_process.in_flight):
+            time.sleep(0.01)
         os.kill(first, signal.SIGKILL)
         assert {answer.result()["status"] for answer in answers} == {"ok"}
     assert flowers_process.ready["pid"] != first
@@ -194,7 +200,7 @@ def test_python_refuses_another_protocol_and_silence() -> None:
         FlowersProcess(["sleep", "60"], start_timeout=0.2)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@needs("node")
 def test_node_times_out_restarts_and_answers_the_others(tmp_path: Path) -> None:
     script = tmp_path / "policy.mjs"
     script.write_text(
@@ -271,13 +277,11 @@ def test_every_client_is_on_the_page() -> None:
     ("language", "command"),
     [
         ("python", [sys.executable, "-c"]),
-        ("js", ["node", "--input-type=module", "--eval"]),
-        ("bash", ["bash", "-c"]),
+        pytest.param("js", ["node", "--input-type=module", "--eval"], marks=needs("node")),
+        pytest.param("bash", ["bash", "-c"], marks=needs("bash")),
     ],
 )
 def test_snippets_run(language: str, command: list[str]) -> None:
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
     done = run(command, blocks(PAGE, language)[-1].replace("docs/sample/dahlia.jpg", str(SAMPLE)))
     assert done.returncode == 0, done.stderr
     assert re.search(r"dahlia|dalia", done.stdout)

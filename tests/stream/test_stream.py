@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FLOWERS, SAMPLE, Run
+from support import FLOWERS, PATIENCE, SAMPLE, Run
 
 from flowers_onnx.results import Query
 from flowers_onnx.stream.framing import MAX_LINE, Frame
@@ -55,7 +55,7 @@ class Child:
         """Close standard input; the remaining answers of a child that ends as it should."""
         self.stdin.close()
         answers = [json.loads(line) for line in self.stdout]
-        assert self.process.wait(10) == 0
+        assert self.process.wait(PATIENCE) == 0
         assert self.errors() == b""
         return answers
 
@@ -235,33 +235,33 @@ def test_a_raw_frame_that_is_too_long_is_skipped() -> None:
 
 
 def test_sigterm_finishes_what_was_accepted() -> None:
-    with stream("--workers", "1") as child:
+    with stream("--threads", "1") as child:
         child.send(*({"id": number, "path": str(SAMPLE)} for number in range(50)))
         assert child.receive()["id"] == 0
         child.process.send_signal(signal.SIGTERM)
         answers = [json.loads(line) for line in child.stdout]
         assert [answer["id"] for answer in answers] == list(range(1, len(answers) + 1))
-        assert child.process.wait(10) == 0
+        assert child.process.wait(PATIENCE) == 0
         assert child.errors() == b""
 
 
 def test_sigterm_ends_an_idle_stream() -> None:
     with stream() as child:
         child.process.send_signal(signal.SIGTERM)
-        assert child.process.wait(1) == 0
+        assert child.process.wait(PATIENCE) == 0
 
 
 def test_ctrl_c_is_told_apart() -> None:
     with stream() as child:
         child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(5) == 130
+        assert child.process.wait(PATIENCE) == 130
         assert child.errors() == b"flowers: interrupted\n"
 
 
 def test_leaves_when_the_reader_does() -> None:
     with stream() as child:
         child.stdout.close()  # idle, and standard input stays open
-        assert child.process.wait(1) == 0
+        assert child.process.wait(PATIENCE) == 0
         assert child.errors() == b""
 
 
@@ -273,10 +273,10 @@ def test_leaves_when_its_parent_is_killed() -> None:
 import subprocess, time
 child = subprocess.Popen([{str(FLOWERS)!r}, "stream"], stdin=-1, stdout=-1)
 pipes = [child.stdin.fileno(), child.stdout.fileno()]
-other = subprocess.Popen(["sleep", "30"], pass_fds=pipes)
+other = subprocess.Popen(["sleep", "600"], pass_fds=pipes)
 child.stdout.readline()
 print(child.pid, other.pid, flush=True)
-time.sleep(30)
+time.sleep(600)
 """
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert parent.stdout
@@ -285,7 +285,7 @@ time.sleep(30)
     parent.wait()
     parent.stdout.close()
     try:
-        deadline = time.monotonic() + 1.5
+        deadline = time.monotonic() + PATIENCE
         while is_running(child) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not is_running(child)

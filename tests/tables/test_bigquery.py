@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from fakes.bigquery import BigQueryFake, Kind
+from support import Row, make_row, result_sink
 
 from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.record import to_json
 from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables import bigquery, sink_for
-from flowers_onnx.tables.results import Row, make_row
+from flowers_onnx.tables import bigquery
+from flowers_onnx.tables.rows import RESULTS
+from flowers_onnx.tables.schema import Schema
 
 TABLE = "project.dataset.flowers"
 URI = f"bigquery://{TABLE}"
@@ -73,7 +76,7 @@ def as_loaded(row: Row) -> Row:
 
 
 def test_the_table_is_made_and_filled(fake: BigQueryFake) -> None:
-    sink = sink_for(URI)
+    sink = result_sink(URI)
     assert sink.appends
     assert list(sink.existing()) == []
     rows = rows_of(12)
@@ -88,16 +91,16 @@ def test_the_table_is_made_and_filled(fake: BigQueryFake) -> None:
 
 def test_a_second_run_appends(fake: BigQueryFake) -> None:
     first, second = rows_of(3, "first"), rows_of(4, "second")
-    sink_for(URI).publish(first)
-    sink_for(URI).publish(second)
-    assert list(sink_for(URI).existing()) == keys(first + second)
+    result_sink(URI).publish(first)
+    result_sink(URI).publish(second)
+    assert list(result_sink(URI).existing()) == keys(first + second)
 
 
 def test_existing_rows_come_in_pages_and_cost_no_query(fake: BigQueryFake) -> None:
-    sink_for(URI).publish(rows_of(20))
+    result_sink(URI).publish(rows_of(20))
     fake.page_rows = 7
     fake.requests.clear()
-    assert list(sink_for(URI).existing()) == keys(rows_of(20))
+    assert list(result_sink(URI).existing()) == keys(rows_of(20))
     assert [request.partition("?")[0].rpartition("/")[2] for request in fake.requests] == [
         "flowers", "data", "data", "data",
     ]  # fmt: skip
@@ -107,7 +110,7 @@ def test_existing_rows_come_in_pages_and_cost_no_query(fake: BigQueryFake) -> No
 def test_publishing_again_loads_nothing_twice(fake: BigQueryFake) -> None:
     rows = rows_of(20)
     for _ in range(3):
-        sink_for(URI).publish(iter(rows))
+        result_sink(URI).publish(iter(rows))
     assert len(fake.jobs) > 5
     assert fake.rows(TABLE) == [as_loaded(row) for row in rows]
 
@@ -121,31 +124,30 @@ def test_a_publication_that_broke_off_goes_on(fake: BigQueryFake) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sink_for(URI).publish(broken())
+        result_sink(URI).publish(broken())
     loaded = uris(fake)
     assert 0 < len(loaded) < 11
-    sink_for(URI).publish(iter(rows))
+    result_sink(URI).publish(iter(rows))
     assert uris(fake) == [row["source_uri"] for row in rows]
     # The caller may leave out what the table has: parts begin where the earlier ones ended.
-    sink_for(URI).publish(iter(rows[len(loaded) :]))
+    result_sink(URI).publish(iter(rows[len(loaded) :]))
     assert uris(fake) == [row["source_uri"] for row in rows]
 
 
 def test_a_job_that_still_runs_is_waited_for(
     fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.job_seconds = 0.3
-    sink = sink_for(URI)
+    fake.job_polls = 4
 
-    def killed(job: object) -> None:
+    def killed(seconds: float) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bigquery, "_outcome", killed)
+        patch.setattr("time.sleep", killed)  # between two looks at the job
         with pytest.raises(KeyboardInterrupt):
-            sink.publish(rows_of(3))
+            result_sink(URI).publish(rows_of(3))
     assert uris(fake) == []
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
     assert len(fake.jobs) == 1
 
@@ -168,20 +170,20 @@ def test_a_fault_costs_no_row_and_doubles_none(
 ) -> None:
     rows = rows_of(8)
     fake.fail(kind, request_, times=2)
-    sink_for(URI).publish(iter(rows))
+    result_sink(URI).publish(iter(rows))
     assert not fake._faults
     assert fake.rows(TABLE) == [as_loaded(row) for row in rows]
     fake.fail(kind, "/data")
-    assert list(sink_for(URI).existing()) == keys(rows)
+    assert list(result_sink(URI).existing()) == keys(rows)
 
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_faults_at_random(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(60)
-    with BigQueryFake(rate=0.1, seed=seed, job_seconds=0.01, seconds_to_appear=0.1) as fake:
+    with BigQueryFake(rate=0.1, seed=seed, job_polls=2, seconds_to_appear=0.1) as fake:
         use(fake, monkeypatch)
-        sink_for(URI).publish(iter(rows))
+        result_sink(URI).publish(iter(rows))
         assert fake.rows(TABLE) == [as_loaded(row) for row in rows]
 
 
@@ -196,7 +198,7 @@ def test_an_upload_whose_session_is_forgotten(fake: BigQueryFake) -> None:
         return answer
 
     fake._insert_job = insert  # type: ignore[method-assign]
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
     assert len(fake.jobs) == 1
 
@@ -204,7 +206,7 @@ def test_an_upload_whose_session_is_forgotten(fake: BigQueryFake) -> None:
 @pytest.mark.parametrize("times", [1, 4])
 def test_a_failed_job_is_followed_by_another(fake: BigQueryFake, times: int) -> None:
     fake.fail("job_fails", "PUT /upload", times)
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
     assert len(fake.jobs) == times + 1
 
@@ -212,9 +214,9 @@ def test_a_failed_job_is_followed_by_another(fake: BigQueryFake, times: int) -> 
 def test_jobs_that_fail_again_and_again(fake: BigQueryFake) -> None:
     fake.fail("job_fails", "PUT /upload", 5)
     with pytest.raises(OutputError, match=f"can't load into {URI}: injected"):
-        sink_for(URI).publish(rows_of(3))
+        result_sink(URI).publish(rows_of(3))
     assert uris(fake) == []
-    sink_for(URI).publish(rows_of(3))  # the next run finds five ids used up
+    result_sink(URI).publish(rows_of(3))  # the next run finds five ids used up
     assert len(uris(fake)) == 3
     assert len(fake.jobs) == 6
 
@@ -222,34 +224,34 @@ def test_jobs_that_fail_again_and_again(fake: BigQueryFake) -> None:
 def test_a_row_that_the_table_refuses(fake: BigQueryFake) -> None:
     bad = {**rows_of(1)[0], "size": "large"}
     with pytest.raises(OutputError, match="row 1: size: Could not convert"):
-        sink_for(URI).publish([bad])
+        result_sink(URI).publish([bad])
     assert len(fake.jobs) == 1
 
 
 def test_a_new_table_takes_a_while_to_appear(fake: BigQueryFake) -> None:
     fake.seconds_to_appear = 0.2
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
 
 
 def test_a_table_that_a_killed_run_has_just_made(fake: BigQueryFake) -> None:
-    sink_for(URI).publish([])
+    result_sink(URI).publish([])
     fake.seconds_to_appear = 0.3 + time.monotonic() - fake.tables[TABLE].created
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
 
 
 def test_a_table_that_was_made_anew_is_filled_anew(
     fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     del fake.tables[TABLE]
-    sink_for(URI).publish(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
     assert len(uris(fake)) == 3
 
 
 def make_table(fake: BigQueryFake, *fields: dict[str, Any]) -> None:
-    sink_for(URI).publish([])
+    result_sink(URI).publish([])
     assert fake.rows(TABLE) == []
     changed = {field["name"]: field for field in fields}
     schema = fake.tables[TABLE].resource["schema"]
@@ -259,8 +261,8 @@ def make_table(fake: BigQueryFake, *fields: dict[str, Any]) -> None:
 
 def test_columns_of_the_users_own_are_left_alone(fake: BigQueryFake) -> None:
     make_table(fake, {"name": "note", "type": "STRING", "mode": "NULLABLE"})
-    sink_for(URI).publish(rows_of(3))
-    assert list(sink_for(URI).existing()) == keys(rows_of(3))
+    result_sink(URI).publish(rows_of(3))
+    assert list(result_sink(URI).existing()) == keys(rows_of(3))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def test_a_table_of_another_schema_is_refused(
     make_table(fake, field)
     for use_it in (lambda sink: list(sink.existing()), lambda sink: sink.publish(rows_of(1))):
         with pytest.raises(UsageError, match=f"{URI} is a table of another schema: {why}"):
-            use_it(sink_for(URI))
+            use_it(result_sink(URI))
     assert not fake.jobs
 
 
@@ -301,11 +303,11 @@ def test_a_table_made_with_the_names_of_sql(fake: BigQueryFake) -> None:
         field["type"] = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "RECORD": "STRUCT"}.get(
             field["type"], field["type"]
         )
-    assert list(sink_for(URI).existing()) == []
+    assert list(result_sink(URI).existing()) == []
 
 
 def test_a_dataset_that_does_not_exist(fake: BigQueryFake) -> None:
-    sink = sink_for("bigquery://project.other.flowers")
+    sink = result_sink("bigquery://project.other.flowers")
     with pytest.raises(UsageError, match=r"no dataset project\.other; make it with: bq mk"):
         list(sink.existing())
 
@@ -313,7 +315,7 @@ def test_a_dataset_that_does_not_exist(fake: BigQueryFake) -> None:
 def test_a_refusal_is_one_line(fake: BigQueryFake) -> None:
     fake.fail("403", "GET .*/tables/flowers")
     with pytest.raises(OutputError, match=f"^{URI}: Access Denied: injected$"):
-        list(sink_for(URI).existing())
+        list(result_sink(URI).existing())
 
 
 def test_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +324,7 @@ def test_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nonexistent")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     with pytest.raises(UsageError, match="no Google credentials"):
-        sink_for(URI)
+        result_sink(URI)
 
 
 def test_the_fake_is_strict(fake: BigQueryFake) -> None:
@@ -343,10 +345,10 @@ def test_the_fake_is_strict(fake: BigQueryFake) -> None:
 
 def load_directly(row: Row) -> None:
     """Past the sink, which would never send such a row."""
-    sink = sink_for(URI)
+    sink = result_sink(URI)
     assert isinstance(sink, bigquery.BigQueryTable)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bigquery, "table_row", lambda each: each)
+        patch.setattr(Schema, "table_row", lambda _schema, each: each)
         sink.publish([row])
 
 
@@ -355,7 +357,9 @@ def test_parts_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(30)
 
     def digests(rows: list[Row]) -> list[tuple[int, str]]:
-        return [(len(part.read()), d) for part, d in bigquery._parts(rows, "t") if not part.seek(0)]
+        lines = [to_json(RESULTS.table_row(row)) for row in rows]
+        parts = bigquery._parts(lines, "t")
+        return [(len(part.read()), digest) for part, digest in parts if not part.seek(0)]
 
     whole = digests(rows)
     assert len({digest for _, digest in whole}) == len(whole) > 3

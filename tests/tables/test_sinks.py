@@ -20,15 +20,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import ROOT, blocks
+from support import BATCH_FIELDS, ROOT, Row, blocks, make_row, posix, result_sink
 
 from flowers_onnx import writers
 from flowers_onnx.errors import OutputError, UsageError
-from flowers_onnx.results import RECORD_SCHEMA, Candidate, Failure, Prediction
+from flowers_onnx.record import RECORD_SCHEMA, Field, Record, fields_of, flat_fields
+from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import file_uri
-from flowers_onnx.tables import SUFFIXES, schema, sink_for
-from flowers_onnx.tables.results import BATCH_FIELDS, Row, make_row
+from flowers_onnx.tables import SUFFIXES, schema
+from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.sqlite import APPLICATION_ID
 
 RECORD = json.loads(
@@ -87,9 +88,12 @@ ROWS = [row(0), failed(1), row(2)]
 
 
 def test_the_columns_are_those_of_the_record_and_the_batch() -> None:
-    assert tuple(field.name for field in schema.FIELDS) == (*RECORD["required"], *BATCH_FIELDS)
-    assert tuple(row()) == tuple(failed(0)) == tuple(field.name for field in schema.FIELDS)
-    assert tuple(field.name for field in schema.FLAT) == (*writers.CSV_COLUMNS, *BATCH_FIELDS)
+    assert tuple(field.name for field in RESULTS.fields) == (*RECORD["required"], *BATCH_FIELDS)
+    assert tuple(row()) == tuple(failed(0)) == tuple(field.name for field in RESULTS.fields)
+    assert tuple(field.name for field in RESULTS.flat) == (
+        *(column.name for column in flat_fields(fields_of(Record))),
+        *BATCH_FIELDS,
+    )
 
 
 JSON_TYPES = {
@@ -108,8 +112,8 @@ def types_in(json_schema: dict[str, Any]) -> set[str]:
     return set(types) if isinstance(types, list) else {types}
 
 
-@pytest.mark.parametrize("field", schema.FIELDS[: len(RECORD["required"])], ids=lambda f: f.name)
-def test_a_column_has_the_type_in_the_documented_schema(field: schema.Field) -> None:
+@pytest.mark.parametrize("field", RESULTS.fields[: len(RECORD["required"])], ids=lambda f: f.name)
+def test_a_column_has_the_type_in_the_documented_schema(field: Field) -> None:
     documented = RECORD["properties"][field.name]
     if field.repeated:
         assert types_in(documented) == {"array"}
@@ -134,9 +138,9 @@ def test_class_ids_as_text_stay_apart(ids: list[int | str]) -> None:
 @settings(max_examples=30, deadline=None)
 @given(rows_of())
 def test_rows_of_this_program_have_no_problem(made: Row) -> None:
-    assert schema.problem(made) is None
+    assert RESULTS.problem(made) is None
     for name in made:
-        assert schema.problem({key: made[key] for key in made if key != name})
+        assert RESULTS.problem({key: made[key] for key in made if key != name})
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,7 @@ def test_rows_of_this_program_have_no_problem(made: Row) -> None:
     ],
 )
 def test_a_row_with_a_problem(changes: dict[str, Any], why: str) -> None:
-    assert why in str(schema.problem(row() | changes))
+    assert why in str(RESULTS.problem(row() | changes))
 
 
 DOCUMENTED_TYPES = {
@@ -172,7 +176,7 @@ DOCUMENTED_TYPES = {
 def test_the_columns_are_documented() -> None:
     page = (ROOT / "docs" / "result-sinks.md").read_text(encoding="utf-8")
     documented = page.partition("## Columns")[2].partition("\n\n")[2].partition("\n\n")[0]
-    for field, line in zip(schema.FIELDS, documented.splitlines()[2:], strict=True):
+    for field, line in zip(RESULTS.fields, documented.splitlines()[2:], strict=True):
         types = DOCUMENTED_TYPES[field.name if field.type == "record" else field.type]
         null = "| yes |" if field.nullable else "| |"
         assert line == f"| `{field.name}` | {' | '.join(types)} {null}"
@@ -191,13 +195,13 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @given(rows=st.lists(rows_of(), max_size=4))
 def test_rows_come_back_the_same(suffix: str, rows: list[Row]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        sink = sink_for(os.path.join(folder, f"results{suffix}"))
+        sink = result_sink(os.path.join(folder, f"results{suffix}"))
         sink.publish(iter(rows))
         assert [json.dumps(each) for each in sink.existing()] == [json.dumps(r) for r in rows]
 
 
 def test_a_resumed_run_changes_no_row(path: Path) -> None:
-    sink = sink_for(str(path))
+    sink = result_sink(str(path))
     assert list(sink.existing()) == []
     assert not sink.appends
     sink.publish(ROWS)
@@ -211,31 +215,32 @@ def test_a_resumed_run_changes_no_row(path: Path) -> None:
 
 
 def test_file_uris_and_paths_are_the_same(path: Path) -> None:
-    sink_for(str(path)).publish(ROWS)
-    assert list(sink_for(file_uri(str(path))).existing()) == ROWS
+    result_sink(str(path)).publish(ROWS)
+    assert list(result_sink(file_uri(str(path))).existing()) == ROWS
 
 
 def test_many_rows_in_groups(path: Path) -> None:
     many = [row(number) for number in range(10_050)]
-    sink = sink_for(str(path))
+    sink = result_sink(str(path))
     sink.publish(iter(many))
     assert list(sink.existing()) == many
 
 
+@posix
 def test_permissions_are_those_of_any_new_file(path: Path) -> None:
     umask = os.umask(0o027)
     try:
-        sink_for(str(path)).publish([])
+        result_sink(str(path)).publish([])
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         path.chmod(0o604)
-        sink_for(str(path)).publish(ROWS)
+        result_sink(str(path)).publish(ROWS)
         assert stat.S_IMODE(path.stat().st_mode) == 0o604
     finally:
         os.umask(umask)
 
 
 def test_a_failed_publication_leaves_the_earlier_result(path: Path) -> None:
-    sink = sink_for(str(path))
+    sink = result_sink(str(path))
     sink.publish(ROWS)
     before = path.read_bytes()
 
@@ -254,7 +259,7 @@ def test_leftovers_of_a_killed_run_go_away(path: Path) -> None:
     other = path.with_name(f".{path.name}.mine.tmp")
     leftover.touch()
     other.touch()
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     assert not leftover.exists()
     assert other.exists()
 
@@ -262,27 +267,28 @@ def test_leftovers_of_a_killed_run_go_away(path: Path) -> None:
 def test_a_link_is_followed(path: Path) -> None:
     target = path.with_name("target")
     path.symlink_to(target)
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     assert path.is_symlink()
     assert target.is_file()
 
 
 def test_places_that_cannot_be_written(path: Path) -> None:
     missing = path.with_name("missing") / path.name
-    assert list(sink_for(str(missing)).existing()) == []
+    assert list(result_sink(str(missing)).existing()) == []
     with pytest.raises(OutputError, match=r"can't write to .*No such file or directory"):
-        sink_for(str(missing)).publish(ROWS)
+        result_sink(str(missing)).publish(ROWS)
     path.mkdir()
     with pytest.raises(OutputError, match="not a file"):
-        sink_for(str(path)).publish(ROWS)
+        result_sink(str(path)).publish(ROWS)
 
 
+@posix
 def test_a_full_disk_is_one_line(path: Path) -> None:
     """The largest file that a process may write stands for the disk's size."""
     import resource
     import signal
 
-    sink = sink_for(str(path))
+    sink = result_sink(str(path))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
@@ -297,9 +303,9 @@ def test_a_full_disk_is_one_line(path: Path) -> None:
 
 def test_an_empty_file_is_no_result(path: Path) -> None:
     path.touch()
-    assert list(sink_for(str(path)).existing()) == []
-    sink_for(str(path)).publish(ROWS)
-    assert list(sink_for(str(path)).existing()) == ROWS
+    assert list(result_sink(str(path)).existing()) == []
+    result_sink(str(path)).publish(ROWS)
+    assert list(result_sink(str(path)).existing()) == ROWS
 
 
 def foreign_database(path: Path) -> None:
@@ -330,7 +336,7 @@ def parquet_with(metadata: dict[str, str] | None, path: Path) -> None:
 
 
 def half(path: Path) -> None:
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -368,7 +374,7 @@ def test_a_foreign_file_is_refused_and_kept(
         path.write_bytes(content)
     before = path.read_bytes()
     with pytest.raises(UsageError, match=f"{why}.*; it won't be overwritten") as refusal:
-        list(sink_for(str(path)).existing())
+        list(result_sink(str(path)).existing())
     assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
 
@@ -378,7 +384,7 @@ def test_publish_itself_refuses_a_foreign_file(suffix: str, tmp_path: Path) -> N
     path = tmp_path / f"results{suffix}"
     path.write_bytes(b"hello\n" * 100)
     with pytest.raises(UsageError, match="won't be overwritten"):
-        sink_for(str(path)).publish(ROWS)
+        result_sink(str(path)).publish(ROWS)
     assert path.read_bytes() == b"hello\n" * 100
 
 
@@ -388,14 +394,14 @@ def test_a_torn_last_row_is_dropped(
 ) -> None:
     path = tmp_path / f"results{suffix}"
     rows = [row(0), row(1)]
-    sink_for(str(path)).publish(rows)
+    result_sink(str(path)).publish(rows)
     whole = path.read_bytes()
     begin = whole.rindex(b"\n", 0, -1) + 1
     ends = {*range(begin + 1, len(whole), 29), *range(begin + 1, begin + 15), len(whole) - 2}
     for end in [*ends, len(whole) - 1]:
         torn = tmp_path / f"torn-{end}{suffix}"
         torn.write_bytes(whole[:end])
-        sink = sink_for(str(torn))
+        sink = result_sink(str(torn))
         complete = end == len(whole) - 1  # only the line's end is missing
         assert list(sink.existing()) == rows[: 2 if complete else 1]
         assert ("its image will be done again" in capsys.readouterr().err) is not complete
@@ -410,28 +416,28 @@ def test_a_torn_row_in_the_middle_is_refused(tmp_path: Path) -> None:
     whole = json.dumps(row())
     path.write_text(f"{whole[:50]}\n{whole}\n")
     with pytest.raises(UsageError, match="line 1 is not JSON"):
-        list(sink_for(str(path)).existing())
+        list(result_sink(str(path)).existing())
 
 
 def test_a_csv_that_another_program_saved_with_its_own_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     rows = [row(0), row(1)]
-    sink_for(str(path)).publish(rows)
+    result_sink(str(path)).publish(rows)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert list(sink_for(str(path)).existing()) == rows
+    assert list(result_sink(str(path)).existing()) == rows
 
 
 def test_an_open_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     (tmp_path / "results.sqlite-wal").write_bytes(b"x")
     with pytest.raises(UsageError, match="another program has it open"):
-        sink_for(str(path)).publish(ROWS)
+        result_sink(str(path)).publish(ROWS)
 
 
 def test_sqlite_for_its_readers(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     assert connection.execute("PRAGMA user_version").fetchone() == (1000,)
@@ -449,7 +455,7 @@ def test_sqlite_for_its_readers(tmp_path: Path) -> None:
 
 def test_parquet_for_its_readers(tmp_path: Path) -> None:
     path = tmp_path / "results.parquet"
-    sink_for(str(path)).publish(ROWS)
+    result_sink(str(path)).publish(ROWS)
     file = pq.ParquetFile(path)
     assert file.schema_arrow.metadata == {b"flowers_onnx.schema": RECORD_SCHEMA.encode()}
     assert file.schema_arrow.field("processed_at").type == pa.timestamp("ms", tz="UTC")
@@ -465,7 +471,7 @@ def test_csv_for_its_readers(tmp_path: Path) -> None:
 
     path = tmp_path / "results.csv"
     rows = [row(label=text, source_id=text) for text in ["a\rb", "a\nb", 'a "b", c', " a ", "'"]]
-    sink_for(str(path)).publish(rows)
+    result_sink(str(path)).publish(rows)
     with path.open(encoding="utf-8", newline="") as file:
         for read, written in zip(csv.DictReader(file), rows, strict=True):
             assert read["label"] == read["source_id"] == written["label"]
@@ -478,7 +484,7 @@ def test_csv_is_that_of_classify_with_more_columns(tmp_path: Path) -> None:
     import io
 
     path = tmp_path / "results.csv"
-    sink_for(str(path)).publish([row()])
+    result_sink(str(path)).publish([row()])
     (read,) = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
     stream = io.StringIO()
     top = tuple(Candidate(**each) for each in row()["top"])
@@ -523,23 +529,23 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 @pytest.mark.parametrize("scheme", ["gs", "s3"])
 def test_a_result_in_a_bucket(scheme: str, suffix: str, bucket: Bucket) -> None:
     uri = f"{scheme}://bucket/out/results{suffix}"
-    sink = sink_for(uri)
+    sink = result_sink(uri)
     assert list(sink.existing()) == []
     sink.publish(ROWS)
     assert list(sink.existing()) == ROWS
-    again = sink_for(uri)
+    again = result_sink(uri)
     fetched = bucket.fetched
     assert list(again.existing()) == list(again.existing()) == ROWS
     again.publish(itertools.chain(again.existing(), [row(9)]))
     assert bucket.fetched == fetched + 1  # it can be large
-    assert list(sink_for(uri).existing()) == [*ROWS, row(9)]
+    assert list(result_sink(uri).existing()) == [*ROWS, row(9)]
 
 
 def test_a_foreign_object_is_refused_by_its_name(bucket: Bucket) -> None:
     uri = "gs://bucket/results.csv"
     bucket.object(uri).write_text("a,b\n")
     with pytest.raises(UsageError, match=r"gs://bucket/results\.csv is not a result"):
-        sink_for(uri).publish(ROWS)
+        result_sink(uri).publish(ROWS)
     assert bucket.object(uri).read_text() == "a,b\n"
 
 
@@ -549,7 +555,7 @@ def test_local_copies_do_not_stay(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    sink = sink_for("gs://bucket/results.sqlite")
+    sink = result_sink("gs://bucket/results.sqlite")
     sink.publish(ROWS)
     sink.publish(sink.existing())
     del sink
@@ -572,7 +578,7 @@ def test_local_copies_do_not_stay(
 )
 def test_unknown_sinks(uri: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        sink_for(uri)
+        result_sink(uri)
 
 
 @pytest.mark.parametrize(
@@ -590,4 +596,4 @@ def test_a_missing_extra_is_named(
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=rf"pip install 'flowers-onnx\[{extra}\]'"):
-        sink_for(uri)
+        result_sink(uri)

@@ -1,31 +1,31 @@
-"""The commands: each checks its arguments and returns a job; the job does the work.
+"""The commands: each takes checked values and returns a job; the job does the work.
 
-Their docstrings are the help texts that users see.
+Each is a function in the module of its name, and its docstring is the help text that users see.
+A module is imported when its command is asked for: one doesn't wait for the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
-from flowers_onnx.cli.command import Job
-from flowers_onnx.cli.commands.batch import batch
-from flowers_onnx.cli.commands.beam import beam
-from flowers_onnx.cli.commands.benchmark import benchmark
-from flowers_onnx.cli.commands.classify import classify
-from flowers_onnx.cli.commands.info import info
-from flowers_onnx.cli.commands.labels import labels
-from flowers_onnx.cli.commands.report import report
-from flowers_onnx.cli.commands.stream import stream
+from flowers_onnx.cli.command import Command
 
-__all__ = ["COMMANDS", "Job"]
-
-COMMANDS: dict[str, Callable[..., Job]] = {
-    "classify": classify,
-    "stream": stream,
-    "batch": batch,
-    "report": report,
-    "beam": beam,
-    "benchmark": benchmark,
-    "labels": labels,
-    "info": info,
+#: All commands, and what each does in a line: the first one of its help.
+COMMANDS = {
+    "classify": "Name the flower in each photo",
+    "stream": "Answer requests of another program, on standard input and output",
+    "batch": (
+        "Classify a bucket or a folder into a file or a table, and continue where a run stopped"
+    ),
+    "report": "Make one HTML page, with the photos in it, from the results of a run",
+    "beam": "Classify images with Apache Beam: here, or on Dataflow, Flink or Spark",
+    "benchmark": "Measure how long classification takes here, and where the time goes",
+    "labels": "List the classes that the model knows",
+    "info": "Show the model, its metadata, the environment and the threads in use",
 }
+
+
+def find(name: str) -> Command:
+    """The command of a name in ``COMMANDS``."""
+    command: Command = getattr(import_module(f"{__name__}.{name}"), name)
+    return command

@@ -2,24 +2,65 @@
 
 from __future__ import annotations
 
-from flowers_onnx.cli.command import Job
+from typing import Annotated
+
+from flowers_onnx.batch.options import Options, journal_of
+from flowers_onnx.batch.shard import Shard, assigned_shard, parse_shard
+from flowers_onnx.cli import flags
+from flowers_onnx.cli.command import Flag, Job
+from flowers_onnx.errors import UsageError
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.results import Query
+from flowers_onnx.tables import check_place
 
 
 def batch(
     *sources: str,
-    out: str | None = None,
-    from_: str | None = None,
-    shard: str | None = None,
-    fetch: str = "16",
-    max_errors: str | None = None,
-    retry_errors: bool = False,
-    journal: str | None = None,
-    log_format: str = "text",
-    top_k: str = "5",
-    lang: str = "en",
-    model: str | None = None,
-    threads: str | None = None,
-    max_pixels: str | None = None,
+    out: Annotated[
+        str | None, Flag("RESULT", "where the rows go; RESULT.run.json beside it tells of the run")
+    ] = None,
+    from_: Annotated[
+        str | None,
+        Flag(
+            "LIST",
+            "images to do: a text file with a path or URI a line, or a .csv or .jsonl with path "
+            "(or uri) and maybe id; - is standard input",
+        ),
+    ] = None,
+    shard: Annotated[
+        Shard | None,
+        Flag(
+            "I/N",
+            "do only part I, from 0, of N (CLOUD_RUN_TASK_INDEX and _COUNT)",
+            parse_shard,
+        ),
+    ] = None,
+    fetch: Annotated[
+        int, Flag("N", "objects that are read at a time (16)", flags.count(most=256))
+    ] = 16,
+    max_errors: Annotated[
+        int | None, Flag("N", "stop when more than N images failed (never)", flags.count(least=0))
+    ] = None,
+    retry_errors: Annotated[bool, Flag("", "do those again that failed in an earlier run")] = False,
+    journal: Annotated[
+        str | None,
+        Flag("PLACE", "a path or bucket URI for the unfinished rows (RESULT.journal)"),
+    ] = None,
+    log_format: Annotated[
+        str, Flag("F", "text, or json for log collectors (text)", flags.choice("text", "json"))
+    ] = "text",
+    top_k: flags.TopK = 5,
+    lang: flags.Lang = "en",
+    model: flags.Model = None,
+    threads: Annotated[
+        int | None,
+        Flag(
+            "N",
+            "photos in work at a time (one more than the CPUs that this process is allowed)",
+            flags.thread_count,
+        ),
+    ] = None,
+    max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
     """Classify a bucket or a folder into a file or a table, and continue where a run stopped.
 
@@ -33,37 +74,27 @@ def batch(
     RESULT isn't done again. docs/batch.md tells more.
 
     Flags:
-      --out RESULT       where the rows go; RESULT.run.json beside it tells of the run
-      --from LIST        images to do: a text file with a path or URI a line, or a .csv or
-                         .jsonl with path (or uri) and maybe id; - is standard input
-      --shard I/N        do only part I, from 0, of N (CLOUD_RUN_TASK_INDEX and _COUNT)
-      --fetch N          objects that are read at a time (16)
-      --max_errors N     stop when more than N images failed (never)
-      --retry_errors     do those again that failed in an earlier run
-      --journal PLACE    a path or bucket URI for the unfinished rows (RESULT.journal)
-      --log_format F     text, or json for log collectors (text)
-      --top_k N          candidates a photo (5)
-      --lang L           names in en, es or la: English, Spanish, Latin (en)
-      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
-                         model that ships)
-      --threads N        photos in work at a time (one more than the CPUs that this process is
-                         allowed)
-      --max_pixels N     most pixels decoded for one image (24000000)
+    {flags}
     """
-    from flowers_onnx.batch.options import parse
-
-    options = parse(
-        sources,
+    if not sources and from_ is None:
+        raise UsageError(
+            "batch needs a SOURCE: a folder, a pattern, gs://... or s3://..., or --from"
+        )
+    if out is None:
+        raise UsageError("batch needs --out: a file, gs://..., s3://... or bigquery://...")
+    check_place(out)
+    part = shard or assigned_shard()
+    options = Options(
+        sources=sources,
         manifest=from_,
-        out=out,
-        journal=journal,
-        shard=shard,
+        out=part.name(out),
+        journal=journal_of(out, journal, part),
+        shard=part,
         fetch=fetch,
         max_errors=max_errors,
-        retry_errors=bool(retry_errors),
+        retry_errors=retry_errors,
         log_format=log_format,
-        top_k=top_k,
-        lang=lang,
+        query=Query(top_k, lang),
         model=model,
         threads=threads,
         max_pixels=max_pixels,

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-from flowers_onnx.cli.command import Job
+from importlib.util import find_spec
+from typing import Annotated
+
+from flowers_onnx.beam.options import Options, beside, target
+from flowers_onnx.cli import flags
+from flowers_onnx.cli.command import Flag, Job
+from flowers_onnx.errors import UsageError, missing_extra
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.results import Query
 
 
 def beam(
     *words: str,
-    out: str | None = None,
-    dead_letter: str | None = None,
-    top_k: str | None = None,
-    lang: str = "en",
-    model: str | None = None,
-    max_pixels: str | None = None,
+    out: Annotated[
+        str | None,
+        Flag(
+            "SINK",
+            "FILE.jsonl or FILE.parquet, here or in a bucket, written as "
+            "FILE-00000-of-00012.parquet and so on, or bigquery://PROJECT.DATASET.TABLE, which "
+            "is appended to",
+        ),
+    ] = None,
+    dead_letter: Annotated[
+        str | None,
+        Flag(
+            "OUT",
+            "where the rows with an error go a second time (FILE.errors.jsonl,\n"
+            "or the table TABLE_errors)",
+        ),
+    ] = None,
+    top_k: Annotated[int, Flag("N", "candidates an image (5)", flags.count())] = 5,
+    lang: flags.Lang = "en",
+    model: Annotated[
+        str | None,
+        Flag(
+            "FILE",
+            "ONNX file made by export/convert.py, as the workers see it ($FLOWERS_ONNX_MODEL of "
+            "the workers, else the model that ships)",
+        ),
+    ] = None,
+    max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
     """Classify images with Apache Beam: here, or on Dataflow, Flink or Spark.
 
@@ -25,30 +55,28 @@ def beam(
     the extra [beam]; docs/beam.md has full commands for each runner.
 
     Flags:
-      --out SINK         FILE.jsonl or FILE.parquet, here or in a bucket, written as
-                         FILE-00000-of-00012.parquet and so on, or
-                         bigquery://PROJECT.DATASET.TABLE, which is appended to
-      --dead_letter OUT  where the rows with an error go a second time (FILE.errors.jsonl,
-                         or the table TABLE_errors)
-      --top_k N          candidates an image (5)
-      --lang L           names in en, es or la: English, Spanish, Latin (en)
-      --model FILE       ONNX file made by export/convert.py, as the workers see it
-                         ($FLOWERS_ONNX_MODEL of the workers, else the model that ships)
-      --max_pixels N     most pixels decoded for one image (24000000)
+    {flags}
 
     A source whose name begins with a dash is given as ./-name.
     """
-    from flowers_onnx.beam.options import parse
-
-    options = parse(
-        words,
-        out=out,
-        dead_letter=dead_letter,
-        top_k=top_k,
-        lang=lang,
+    # Beam's options all begin with a dash, and no source does: `./-name` is the same file.
+    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    sources, runner_options = words[:first], words[first:]
+    if not sources:
+        raise UsageError("beam needs a SOURCE: a file, a folder, a pattern, gs:// or s3://")
+    if out is None:
+        raise UsageError("beam needs --out: FILE.jsonl, FILE.parquet or bigquery://P.DATASET.TABLE")
+    options = Options(
+        sources=sources,
+        out=target("out", out),
+        dead_letter=target("dead_letter", dead_letter or beside(out)),
+        query=Query(top_k, lang),
         model=model,
         max_pixels=max_pixels,
+        runner_options=runner_options,
     )
+    if find_spec("apache_beam") is None:
+        raise missing_extra("beam", "flowers beam")
 
     def work() -> int:
         from flowers_onnx.beam.run import run

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
-from flowers_onnx.cli.command import FORMATS, Job
-from flowers_onnx.cli.flags import choice, count
+from flowers_onnx.cli import flags
+from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.errors import UsageError
-from flowers_onnx.machine import MAX_THREADS
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.results import Query
+
+if TYPE_CHECKING:
+    from flowers_onnx.photos import Source
 
 
 def classify(
     *paths: str,
-    top_k: str | None = None,
-    format: str = "text",
-    lang: str = "en",
-    output: str | None = None,
-    model: str | None = None,
-    threads: str | None = None,
-    max_pixels: str | None = None,
+    top_k: Annotated[
+        int | None,
+        Flag(
+            "N",
+            "candidates a photo (5; text shows only the best unless it is given)",
+            flags.count(),
+        ),
+    ] = None,
+    format: flags.Format = "text",
+    lang: flags.Lang = "en",
+    out: Annotated[
+        str | None,
+        Flag("FILE", "write the results to FILE, all at once when done (standard output)"),
+    ] = None,
+    model: flags.Model = None,
+    threads: flags.Threads = None,
+    max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
     """Name the flower in each photo.
 
@@ -31,14 +47,7 @@ def classify(
     of the input, one a photo; a photo that can't be read costs the others nothing.
 
     Flags:
-      --top_k N          candidates a photo (5; text shows only the best unless it is given)
-      --format F         text, json, jsonl or csv (text)
-      --lang L           names in en, es or la: English, Spanish, Latin (en)
-      --output FILE      write the results to FILE, all at once when done (standard output)
-      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
-                         model that ships)
-      --threads N        photos in work at a time (the CPUs that this process is allowed)
-      --max_pixels N     most pixels decoded for one image (24000000)
+    {flags}
 
     Put -- before names that begin with a dash.
     """
@@ -46,26 +55,22 @@ def classify(
         raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
     if paths.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    candidates = None if top_k is None else count("top_k", top_k)
-    chosen_format = choice("format", format, FORMATS)
-    chosen_lang = choice("lang", lang, ("en", "es", "la"))
-    limits = {} if max_pixels is None else {"max_pixels": count("max_pixels", max_pixels)}
-    thread_count = None if threads is None else count("threads", threads, MAX_THREADS)
+    query = Query(top_k or 5, lang)
 
     def work() -> int:
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.machine import share_one_heap
-        from flowers_onnx.results import Query
         from flowers_onnx.sources import expand
         from flowers_onnx.writers import open_output, result_writer
 
-        if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
+        sources: Iterable[Source] = expand(paths, sys.stdin.buffer if sys.stdin else None)
+        if len(paths) == 1 and not os.path.isdir(paths[0]):
+            sources = list(sources)  # a single photo is known to be one, and spares the threads
+        else:
             share_one_heap()
-        classifier = Classifier(model, threads=thread_count, **limits)
-        with open_output(output) as stream:
-            writer = result_writer(chosen_format, stream, show=candidates or 1)
-            sources = expand(paths, sys.stdin.buffer if sys.stdin else None)
-            results = classifier.results(sources, Query(candidates or 5, chosen_lang))
-            return 1 if writer.write_all(results) else 0
+        classifier = Classifier(model, threads=threads, max_pixels=max_pixels)
+        with open_output(out) as stream:
+            writer = result_writer(format, stream, show=top_k or 1)
+            return 1 if writer.write_all(classifier.results(sources, query)) else 0
 
     return Job(work)

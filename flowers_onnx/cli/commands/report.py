@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from flowers_onnx.cli.command import Job
+from typing import Annotated
+
+from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.cli.flags import choice, count
 from flowers_onnx.errors import UsageError
+from flowers_onnx.report.options import Options
 
 
 def report(
-    *results: str, out: str | None = None, lang: str = "en", max_photos: str = "2000"
+    *results: str,
+    out: Annotated[
+        str | None, Flag("FILE", "write the page to FILE, all at once when done (standard output)")
+    ] = None,
+    lang: Annotated[
+        str,
+        Flag("L", "the page's own words in en or es: English, Spanish (en)", choice("en", "es")),
+    ] = "en",
+    max_photos: Annotated[
+        int, Flag("N", "most photos, and most errors, shown; all are counted (2000)", count())
+    ] = 2000,
 ) -> Job:
     """Make one HTML page, with the photos in it, from the results of a run.
 
     Usage:
       flowers report RESULTS... --out report.html [--FLAG VALUE ...]
 
-    RESULTS is what flowers batch or flowers classify --output wrote: .jsonl, .json, .csv,
+    RESULTS is what flowers batch or flowers classify --out wrote: .jsonl, .json, .csv,
     .parquet or .sqlite; several, such as shards, make one page. The page needs no server
     and no network: photos by species, filters, charts and errors. Photos that can't be
     read any more get a placeholder. docs/report.md says more. Exit code 1: no results.
 
     Flags:
-      --out FILE         write the page to FILE, all at once when done (standard output)
-      --lang L           the page's own words in en or es: English, Spanish (en)
-      --max_photos N     most photos, and most errors, shown; all are counted (2000)
+    {flags}
     """
     if not results:
         raise UsageError("report needs RESULTS: a file that batch or classify wrote")
-    chosen_lang = choice("lang", lang, ("en", "es"))
-    most = count("max_photos", max_photos)
+    options = Options(results, out, lang, max_photos)
 
     def work() -> int:
         from flowers_onnx.report.run import run
 
-        return run(results, out, chosen_lang, most)
+        return run(options)
 
     return Job(work)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from flowers_onnx.cli.command import Job
-from flowers_onnx.cli.flags import choice, count
-from flowers_onnx.machine import MAX_THREADS
+from typing import Annotated
+
+from flowers_onnx.cli import flags
+from flowers_onnx.cli.command import Flag, Job
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.results import Query
+from flowers_onnx.stream.options import Options
 
 
 def stream(
     *,
-    framing: str = "jsonl",
-    workers: str | None = None,
-    top_k: str | None = None,
-    lang: str = "en",
-    model: str | None = None,
-    max_pixels: str | None = None,
+    framing: Annotated[
+        str,
+        Flag(
+            "F",
+            "jsonl, or raw: a 4-byte big-endian length and the image's bytes, instead of each "
+            "line (jsonl)",
+            flags.choice("jsonl", "raw"),
+        ),
+    ] = "jsonl",
+    threads: flags.Threads = None,
+    top_k: flags.TopK = 5,
+    lang: flags.Lang = "en",
+    model: flags.Model = None,
+    max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
     """Answer requests of another program, on standard input and output.
 
@@ -29,30 +41,15 @@ def stream(
     docs/embedding.md has the protocol and clients.
 
     Flags:
-      --framing F        jsonl, or raw: a 4-byte big-endian length and the image's bytes,
-                         instead of each line (jsonl)
-      --workers N        photos in work at a time (the CPUs that this process is allowed)
-      --top_k N          candidates a photo (5)
-      --lang L           names in en, es or la: English, Spanish, Latin (en)
-      --model FILE       ONNX file made by export/convert.py ($FLOWERS_ONNX_MODEL, else the
-                         model that ships)
-      --max_pixels N     most pixels decoded for one image (24000000)
+    {flags}
     """
-    chosen_framing = choice("framing", framing, ("jsonl", "raw"))
-    worker_count = None if workers is None else count("workers", workers, MAX_THREADS)
-    candidates = 5 if top_k is None else count("top_k", top_k)
-    chosen_lang = choice("lang", lang, ("en", "es", "la"))
-    limits = {} if max_pixels is None else {"max_pixels": count("max_pixels", max_pixels)}
+    options = Options(framing, Query(top_k, lang), model, threads, max_pixels)
 
     def work() -> int:
-        from flowers_onnx.classifier import Classifier
         from flowers_onnx.machine import share_one_heap
-        from flowers_onnx.results import Query
-        from flowers_onnx.stream.run import serve
+        from flowers_onnx.stream.run import run
 
         share_one_heap()
-        classifier = Classifier(model, threads=worker_count, **limits)
-        serve(classifier, chosen_framing, Query(candidates, chosen_lang))
-        return 0
+        return run(options)
 
     return Job(work)

@@ -1,6 +1,6 @@
 """Inference alone: this program beside other runtimes, on the same pixels.
 
-    python tests/bench/peers/inference.py FOLDER --data DATA [--threads 1,2] [--photos 204]
+    python tests/bench/peers/inference.py FOLDER DATA [--threads 1,2] [--photos 204]
         [--rounds 30] [--block 20] [--only a,b] [--json FILE]
 
 ``FOLDER`` is that of peer_files.py. Every engine is a process of its own, and they take turns of
@@ -64,8 +64,8 @@ class Measured:
 
 def main(
     folder: str,
-    *,
     data: str,
+    *,
     threads: int | Sequence[int] = (1, 2),
     photos: int = 204,
     rounds: int = 30,

@@ -1,6 +1,6 @@
 """The model in the peers' own formats, made by the peers' own tools.
 
-    PYTHONPATH=export python tests/bench/peers/peer_files.py FOLDER --data DATA [--count 300]
+    PYTHONPATH=export python tests/bench/peers/peer_files.py FOLDER DATA [--count 300]
 
 Writes ``litert-float32.tflite``, ``litert-int8.tflite``, ``openvino-fp32.xml`` and
 ``openvino-int8.xml`` (each ``.xml`` with its ``.bin``) to FOLDER. Everything starts from the
@@ -25,21 +25,21 @@ import nncf
 import numpy as np
 import openvino
 import tensorflow as tf
-from dataset import class_ids, list_photos, spread
-from keras_classifier import load
-from photo_classifier import read_photo
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.pixels import Pixels
+from lib.dataset import class_ids, list_photos, spread
+from lib.keras_classifier import load
+from lib.photo_classifier import read_photo
 
 ROOT = Path(__file__).parents[3]
 #: The network's own scaling of pixels, its first layer.
 _SCALE, _ZERO_POINT = 1 / 128, 127
 
 
-def main(folder: str, *, data: str, count: int = 300) -> None:
+def main(folder: str, data: str, *, count: int = 300) -> None:
     """Write the four files; ``count`` training photos set the ranges of the int8 ones."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from augment import random_view
+
+from lib.augment import random_view
 
 VIEWS = 2000
 

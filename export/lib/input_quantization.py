@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx_gates import INPUT, ancestors, image_size
+
+from lib.onnx_gates import INPUT, ancestors, image_size
 
 
 @dataclass(frozen=True)

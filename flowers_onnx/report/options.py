@@ -1,0 +1,19 @@
+"""What ``flowers report`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which results make the page, and how.
+
+    ``out`` is None for standard output; ``lang`` is of the page's own words; no more than
+    ``max_photos`` photos, and as many errors, are shown.
+    """
+
+    results: tuple[str, ...]
+    out: str | None
+    lang: str
+    max_photos: int

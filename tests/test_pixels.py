@@ -1,0 +1,154 @@
+"""What an image costs, and what is refused for it: at the limit and one pixel above."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from odd_images import encode, gradient
+from PIL import Image, features
+
+from flowers_onnx import ImageError
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels import Decoded, decode, prepare
+
+PREPROCESS = Preprocess(64, 0.875, "bilinear")
+WIDTH, HEIGHT = 60, 40
+AREA = WIDTH * HEIGHT
+
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+
+
+def decoded(data: bytes, max_pixels: int = AREA) -> Decoded:
+    return decode(io.BytesIO(data), PREPROCESS, max_pixels)
+
+
+def is_too_large(data: bytes, max_pixels: int) -> bool:
+    try:
+        decoded(data, max_pixels)
+    except ImageError as error:
+        assert error.code == "too_large"
+        assert str(error) == f"{WIDTH} x {HEIGHT} pixels are too many to decode"
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("format", "each"),
+    [
+        ("PNG", 1),
+        ("GIF", 1),
+        ("BMP", 1),
+        ("TIFF", 1),
+        ("JPEG", 1),
+        ("WEBP", 2),
+        pytest.param("AVIF", 2, marks=needs_avif),
+    ],
+)
+def test_the_cost_of_a_pixel(format: str, each: int) -> None:
+    data = encode(gradient(WIDTH, HEIGHT), format)
+    assert not is_too_large(data, each * AREA)
+    assert is_too_large(data, each * AREA - 1)
+
+
+def test_a_picture_in_memory_costs_as_much() -> None:
+    image = gradient(WIDTH, HEIGHT)
+    assert prepare(image, PREPROCESS, AREA).pixels.shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="too many to decode"):
+        prepare(image, PREPROCESS, AREA - 1)
+
+
+def tiff(**tags: int) -> bytes:
+    """An uncompressed grey TIFF of 60 x 40 in one strip; tags are name and value."""
+    entries = {256: WIDTH, 257: HEIGHT, 258: 8, 259: 1, 262: 1, 277: 1, 278: HEIGHT, 279: AREA}
+    numbers = {"tile_width": 322, "tile_length": 323}
+    entries |= {numbers[name]: value for name, value in tags.items()}
+    entries[273] = 8 + 2 + 12 * (len(entries) + 1) + 4
+    directory = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(entries.items())
+    )
+    head = b"II*\x00" + struct.pack("<IH", 8, len(entries))
+    return head + directory + bytes(4) + bytes(AREA)
+
+
+@pytest.mark.parametrize(
+    ("tags", "cost"),
+    [
+        ({}, AREA),
+        ({"tile_width": 9 * AREA}, AREA),  # half of a size is none
+        ({"tile_length": 9 * AREA}, AREA),
+        ({"tile_width": 16, "tile_length": 16}, AREA),
+        ({"tile_width": 64, "tile_length": 64}, 64 * 64),
+        ({"tile_width": 1000, "tile_length": 3}, 3000),
+    ],
+)
+def test_a_tiff_costs_its_largest_tile(tags: dict[str, int], cost: int) -> None:
+    data = tiff(**tags)
+    assert not is_too_large(data, cost)
+    assert is_too_large(data, cost - 1)
+
+
+def jpeg(width: int, height: int, **options: object) -> bytes:
+    return encode(gradient(width, height), "JPEG", **options)
+
+
+def test_a_jpeg_costs_what_its_decoder_leaves() -> None:
+    # 64 / 0.875 * 2 -> 147 pixels are needed: of 600 a quarter is left, of 580 half.
+    size, left = (600, 600), 150 * 150
+    for data, cost in (
+        (jpeg(*size), left),
+        (jpeg(*size, progressive=True), 600 * 600),
+    ):
+        decoded(data, cost)
+        with pytest.raises(ImageError, match="600 x 600 pixels are too many"):
+            decoded(data, cost - 1)
+    decoded(jpeg(580, 580), 290 * 290)
+    with pytest.raises(ImageError, match="580 x 580"):
+        decoded(jpeg(580, 580), 290 * 290 - 1)
+
+
+def test_the_crop_is_the_centred_square() -> None:
+    """Of 128 x 64 the middle 56 x 56 pixels: here white, and all else black."""
+    image = Image.new("RGB", (128, 64))
+    image.paste("white", (36, 4, 92, 60))
+    whole = prepare(image, Preprocess(56, 0.875, "nearest"))
+    assert (whole.width, whole.height) == (128, 64)
+    assert (whole.pixels == 255).all()
+    image.paste("black", (37, 5, 91, 59))
+    frame = prepare(image, Preprocess(56, 0.875, "nearest")).pixels
+    assert (frame[0] == 255).all()
+    assert (frame[-1] == 255).all()
+    assert (frame[:, 0] == 255).all()
+    assert (frame[:, -1] == 255).all()
+    assert not frame[1:-1, 1:-1].any()
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "expected"),
+    [
+        ("F", [0.0, 0.5, 1.0], [0, 127, 255]),
+        ("F", [0.0, 127.0, 255.0], [0, 127, 255]),
+        ("F", [0.0, 257.0, 65535.0], [0, 1, 255]),
+        ("F", [-5.0, float("nan"), 1.0], [0, 0, 255]),
+        ("I", [0, 1, 255], [0, 1, 255]),
+        ("I", [0, 257, 65535], [0, 1, 255]),
+        ("I;16", [0, 257, 65535], [0, 1, 255]),
+        ("I;16", [0, 255, 256], [0, 0, 0]),  # which says its range: 16 bits
+    ],
+)
+def test_the_range_of_a_grey_image(mode: str, values: list[float], expected: list[int]) -> None:
+    kinds = {"F": np.float32, "I": np.int32, "I;16": np.uint16}
+    array = np.repeat(np.array(values, kinds[mode])[:, None], 3, axis=1)
+    image = Image.fromarray(array)
+    assert image.mode == mode
+    square = prepare(image, Preprocess(3, 1.0, "nearest")).pixels
+    assert square[:, 0, 0].tolist() == expected
+    assert (square == square[:, :1, :1]).all()
+
+
+def test_an_image_without_pixels() -> None:
+    with pytest.raises(ImageError, match="no pixels") as raised:
+        prepare(Image.new("RGB", (0, 5)), PREPROCESS)
+    assert raised.value.code == "corrupt"

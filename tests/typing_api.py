@@ -1,0 +1,136 @@
+"""The public names as a type checker sees them: mypy reads this file, and nothing runs it.
+
+Each ``type: ignore`` stands on a wrong use. As mypy is strict, it complains of one that isn't
+needed: what should be refused and isn't breaks the check as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, assert_type
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+import flowers_onnx
+from flowers_onnx import (
+    Candidate,
+    Classifier,
+    Failure,
+    FlowersError,
+    ImageError,
+    ModelError,
+    ModelInfo,
+    OutputError,
+    Prediction,
+    Query,
+    StorageError,
+    Timing,
+    UsageError,
+)
+from flowers_onnx.errors import ImageErrorCode
+
+assert_type(flowers_onnx.__version__, str)
+
+
+def a_classifier(path: Path) -> Classifier:
+    classifier = Classifier()
+    Classifier("model.onnx")
+    Classifier(path, threads=2, max_pixels=1_000_000)
+    Classifier(path, 2)  # type: ignore[call-arg]
+    Classifier(threads="2")  # type: ignore[arg-type]
+    assert_type(classifier.threads, int)
+    assert_type(classifier.info, ModelInfo)
+    return classifier
+
+
+def a_model(info: ModelInfo) -> None:
+    assert_type(info.id, str)
+    assert_type(info.labels[0].name("la"), str)
+    assert_type(info.labels[0].class_id, int | str)
+    assert_type(info.preprocess.size, int)
+    assert_type(info.metrics, dict[str, Any])
+    info.version = "2"  # type: ignore[misc]
+
+
+def one_photo(
+    classifier: Classifier,
+    file: BinaryIO,
+    image: Image.Image,
+    pixels: npt.NDArray[np.uint8],
+    floats: npt.NDArray[np.float32],
+) -> None:
+    assert_type(classifier.classify("photo.jpg"), Prediction)
+    assert_type(classifier.classify(Path("photo.jpg"), top_k=3, lang="es"), Prediction)
+    for source in (b"...", file, image, pixels):
+        assert_type(classifier.classify(source), Prediction)
+    classifier.classify("photo.jpg", 3)  # type: ignore[call-arg]
+    classifier.classify("photo.jpg", top_k="3")  # type: ignore[arg-type]
+    classifier.classify(None)  # type: ignore[arg-type]
+    classifier.classify(floats)  # type: ignore[arg-type]
+
+
+def errors_as_values(classifier: Classifier, query: Query) -> None:
+    assert_type(classifier.result("photo.jpg"), Prediction | Failure)
+    assert_type(classifier.result(b"...", query), Prediction | Failure)
+    str(classifier.result("photo.jpg").label)  # type: ignore[union-attr]
+    classifier.result("photo.jpg", 3)  # type: ignore[arg-type]
+
+
+def many_photos(classifier: Classifier, paths: Iterator[Path]) -> None:
+    results = classifier.classify_many(paths, top_k=1, lang="la")
+    assert_type(results, Iterator[Prediction | Failure])
+    assert_type(classifier.results(paths, Query(1, "la")), Iterator[Prediction | Failure])
+    assert_type(classifier.results(["a.jpg", b"..."]), Iterator[Prediction | Failure])
+    classifier.classify_many(7)  # type: ignore[arg-type]
+    for result in results:
+        assert_type(result.ok, bool)
+        assert_type(result.path, str | None)
+        record: Mapping[str, object] = result.to_record()
+        assert record
+        if isinstance(result, Prediction):
+            a_prediction(result)
+        else:
+            assert_type(result, Failure)
+            assert_type(result.code, str)
+            assert_type(result.message, str)
+
+
+def a_prediction(prediction: Prediction) -> None:
+    assert_type(prediction.top, tuple[Candidate, ...])
+    assert_type(prediction.label, str)
+    assert_type(prediction.class_id, int | str)
+    assert_type(prediction.confidence, float)
+    assert_type(prediction.scientific_name, str | None)
+    assert_type(prediction.sha256, str | None)
+    assert_type((prediction.width, prediction.height), tuple[int, int])
+    assert_type(prediction.timing, Timing)
+    assert_type(prediction.timing.total, float)
+    assert_type(prediction.top[0].confidence, float)
+    prediction.width = 1  # type: ignore[misc]
+    prediction.top.append(Candidate("rose", 1, 0.5))  # type: ignore[attr-defined]
+
+
+def a_query() -> None:
+    assert_type(Query().top_k, int)
+    assert_type(Query(top_k=3, lang="es").lang, str)
+    Query("3")  # type: ignore[arg-type]
+    Query().lang = "es"  # type: ignore[misc]
+
+
+def what_can_go_wrong(classifier: Classifier) -> None:
+    try:
+        classifier.classify("photo.jpg")
+    except ImageError as error:
+        assert_type(error.code, ImageErrorCode)
+        assert_type(error.exit_code, int)
+    except StorageError as error:
+        assert_type(error.code, ImageErrorCode)
+    except (UsageError, ModelError, OutputError) as error:
+        assert_type(error.exit_code, int)
+        str(error.code)  # type: ignore[union-attr]
+    except FlowersError as error:
+        str(error.code)  # type: ignore[attr-defined]
+    ImageError("no_such_code", "...")  # type: ignore[arg-type]
