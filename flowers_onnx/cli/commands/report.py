@@ -40,12 +40,12 @@ def report(
     """
     if not results:
         raise UsageError("report needs RESULTS: a file that batch or classify wrote")
-    for place in results:
-        check_result(place)
     options = Options(results, out, lang, max_photos)
 
     def work() -> int:
-        from flowers_onnx.report.run import run
+        for place in results:
+            check_result(place)
+        from flowers_onnx.report.run import run  # loads what draws
 
         return run(options)
 
