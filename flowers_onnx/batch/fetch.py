@@ -33,7 +33,7 @@ def fetch(items: Iterable[Item], at_a_time: int) -> Iterator[Fetched]:
     budget = Budget(_MAX_BYTES)
     pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
     end: End | None = None
-    with source_thread(items, ahead=at_a_time, put=events.put, name="flowers-list") as go_on:
+    with source_thread(items, ahead=at_a_time + 1, put=events.put, name="flowers-list") as go_on:
         try:
             while end is None or listed or costs:
                 match events.get():
