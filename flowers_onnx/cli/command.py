@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 #: A flag's name and the text of its value -> the value; raises ``UsageError``.
 Check = Callable[[str, str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """A flag, declared beside the type of a command's keyword-only parameter, and nowhere else.
 
     ``size: Annotated[int, Flag("N", "pixels a side (96)", count())] = 96`` is all of
