@@ -36,8 +36,7 @@ def replacing(path: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    with contextlib.suppress(OSError):  # not every system can open a folder
-        _sync(folder, os.O_RDONLY)
+    sync_folder(folder)
 
 
 def create(path: str, data: bytes) -> bool:
@@ -45,6 +44,8 @@ def create(path: str, data: bytes) -> bool:
 
     Of two who create the same file at the same moment, one is told False. Raises ``OSError``.
     """
+    if os.path.lexists(path):
+        return False
     import tempfile
 
     folder, name = os.path.split(os.path.abspath(path))
@@ -60,8 +61,7 @@ def create(path: str, data: bytes) -> bool:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-    with contextlib.suppress(OSError):
-        _sync(folder, os.O_RDONLY)
+    sync_folder(folder)
     return True
 
 
@@ -71,9 +71,15 @@ def _place(temporary: str, path: str) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: not whole in one step, but still only once
+    except OSError:  # a file system without links: not in one step, but only once
         with open(temporary, "rb") as source, open(path, "xb") as copy:
-            copy.write(source.read())
+            try:
+                copy.write(source.read())
+                copy.flush()
+                os.fsync(copy.fileno())
+            except BaseException:
+                os.unlink(path)
+                raise
 
 
 def remove_leftovers(path: str) -> None:
@@ -83,6 +89,12 @@ def remove_leftovers(path: str) -> None:
     for entry in os.listdir(folder):
         if len(entry) == length and entry.startswith(f".{name}.") and entry.endswith(_SUFFIX):
             os.unlink(os.path.join(folder, entry))
+
+
+def sync_folder(folder: str) -> None:
+    """Have the disk hold the names in a folder, where the system can do that."""
+    with contextlib.suppress(OSError):
+        _sync(folder, os.O_RDONLY)
 
 
 def _sync(path: str, flags: int) -> None:
@@ -102,6 +114,15 @@ def _mode_for(path: str) -> int:
 
 
 def _mode_of_new() -> int:
-    umask = os.umask(0)
+    return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    # Elsewhere it must be set to be known: for a moment, to one that keeps others' files private.
+    umask = os.umask(0o077)
     os.umask(umask)
-    return 0o666 & ~umask
+    return umask

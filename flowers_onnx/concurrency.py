@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from queue import SimpleQueue
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -18,23 +19,31 @@ R = TypeVar("R")
 class Budget:
     """Keeps the cost of all that is in use at one time within ``limit``.
 
-    What costs more than all of it is let in too, alone. Safe to share between threads.
+    What costs more than all of it is let in too, alone. Who waits is let in in the order of
+    coming, so that the large doesn't starve among the small. Safe to share between threads.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit, self._used = limit, 0
         self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
 
     def take(self, cost: int) -> None:
-        """Wait until ``cost`` fits."""
+        """Wait until it is our turn and ``cost`` fits."""
+        ticket = object()
         with self._changed:
-            self._changed.wait_for(lambda: self._fits(cost))
-            self._used += cost
+            self._waiting.append(ticket)
+            try:
+                self._changed.wait_for(lambda: self._waiting[0] is ticket and self._fits(cost))
+                self._used += cost
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
 
     def try_take(self, cost: int) -> bool:
-        """Take ``cost`` if it fits now; False if it doesn't."""
+        """Take ``cost`` if it fits now and nobody waits; False otherwise."""
         with self._changed:
-            fits = self._fits(cost)
+            fits = not self._waiting and self._fits(cost)
             self._used += cost if fits else 0
         return fits
 
@@ -63,47 +72,91 @@ def map_ordered(
     """What ``work`` makes of each source, in order, by ``threads`` threads called ``name``.
 
     ``ahead`` sources are taken beyond the result that is given, never more, so that ``sources``
-    may be endless. They are taken by a thread of their own: a result that is ready never waits
-    for a source that is slow to come. Errors of ``sources`` and ``work`` are raised in their
-    place. What hasn't begun when the caller stops never begins, and nothing is waited for.
+    may be endless. Errors of ``work`` are raised in their place, those of ``sources`` at once.
+    What hasn't begun when the caller stops never begins, and nothing is waited for. Sources are
+    taken by the caller's thread: a result may wait for the next one; see ``map_promptly``.
     """
     from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
-    from queue import SimpleQueue
 
-    # In the order of the sources; None ends them.
-    results: SimpleQueue[Future[R] | None] = SimpleQueue()
-    room = threading.Semaphore(ahead + 1)
-    stopped = threading.Event()
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-
-    def feed() -> None:
-        remaining = iter(sources)
-        try:
-            while room.acquire() and not stopped.is_set():
-                results.put(pool.submit(work, next(remaining)))
-        except StopIteration:
-            pass
-        except BaseException as error:
-            results.put(_failed(error))
-        results.put(None)
-
-    threading.Thread(target=feed, name=f"{name}-source", daemon=True).start()
+    waiting: deque[Future[R]] = deque()
     try:
-        while (future := results.get()) is not None:
-            yield future.result()
-            room.release()
+        for source in sources:
+            waiting.append(pool.submit(work, source))
+            while waiting and (waiting[0].done() or len(waiting) > ahead):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
-        stopped.set()
-        room.release()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _failed(error: BaseException) -> Future[R]:
-    from concurrent.futures import Future
+def map_promptly(
+    work: Callable[[S], R], sources: Iterable[S], *, threads: int, ahead: int, name: str
+) -> Iterator[R]:
+    """``map_ordered`` with a ``source_thread``: a result that is ready waits for no source.
 
-    future: Future[R] = Future()
-    future.set_exception(error)
-    return future
+    Errors of ``sources`` are raised in their place, too.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from queue import SimpleQueue
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    results: SimpleQueue[Future[R] | End] = SimpleQueue()
+
+    def begin(source: S | End) -> None:
+        results.put(source if isinstance(source, End) else pool.submit(work, source))
+
+    with source_thread(sources, ahead=ahead + 1, put=begin, name=f"{name}-source") as go_on:
+        try:
+            while isinstance(found := results.get(), Future):
+                yield found.result()
+                go_on()
+            if found.error:
+                raise found.error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """There are no more sources, or no more can be had."""
+
+    error: BaseException | None
+
+
+@contextlib.contextmanager
+def source_thread(
+    sources: Iterable[S], *, ahead: int, put: Callable[[S | End], None], name: str
+) -> Iterator[Callable[[], None]]:
+    """Give ``sources``, then an ``End``, to ``put`` in a thread of their own.
+
+    It gives ``ahead`` of them, and another one for each call of the function that the block
+    gets. ``sources`` must not mind the thread. When the block ends, one that is waited for just
+    then is still taken: a program that reads its standard input in ``sources`` should leave by
+    ``os._exit`` or at its end.
+    """
+    room = threading.Semaphore(ahead)
+    stopped = threading.Event()
+
+    def feed() -> None:
+        error = None
+        try:
+            remaining = iter(sources)
+            while room.acquire() and not stopped.is_set():
+                put(next(remaining))
+        except StopIteration:
+            pass
+        except BaseException as found:  # raised where the results are taken
+            error = found
+        put(End(error))
+
+    threading.Thread(target=feed, name=name, daemon=True).start()
+    try:
+        yield room.release
+    finally:
+        stopped.set()
+        room.release()
 
 
 class GroupSync:
@@ -128,7 +181,7 @@ class GroupSync:
             if self._done >= mine:  # by another thread, meanwhile
                 return
             if self._failure:
-                raise self._failure
+                raise self._failure.with_traceback(None)
             with self._counting:
                 upto = self._asked
             try:

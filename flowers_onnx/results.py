@@ -116,7 +116,15 @@ class Prediction:
 
     def to_record(self) -> Record:
         """The result record, ready for ``json.dumps``."""
-        return _record(self, status="ok", top=[candidate.to_record() for candidate in self.top])
+        given = {
+            "schema": RECORD_SCHEMA,
+            "status": "ok",
+            "top": [candidate.to_record() for candidate in self.top],
+            "error": None,
+        }
+        return cast(
+            Record, {name: given[name] if name in given else getattr(self, name) for name in _NAMES}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +144,21 @@ class Failure:
 
     def to_record(self) -> Record:
         """The result record, ready for ``json.dumps``."""
-        error = {"code": self.code, "message": self.message}
-        return _record(self, status="error", top=[], error=error)
+        given: dict[str, Any] = {
+            "schema": RECORD_SCHEMA,
+            "path": self.path,
+            "status": "error",
+            "top": [],
+            "sha256": self.sha256,
+            "model": self.model,
+            "error": {"code": self.code, "message": self.message},
+        }
+        return cast(Record, dict.fromkeys(_NAMES) | given)
 
 
 Result = Prediction | Failure
 
 _NAMES = tuple(Record.__annotations__)
-
-
-def _record(result: Result, **values: Any) -> Record:
-    """All fields, in order: from ``values`` or the attribute of that name, else null."""
-    values["schema"] = RECORD_SCHEMA
-    return cast(
-        Record,
-        {name: values[name] if name in values else getattr(result, name, None) for name in _NAMES},
-    )
 
 
 def result_of(record: Mapping[str, Any]) -> Result:
@@ -163,24 +170,27 @@ def result_of(record: Mapping[str, Any]) -> Result:
     if not record["schema"].startswith(RECORD_SCHEMA.partition(".")[0] + "."):
         raise ValueError(f"schema {record['schema']}")
     if record["status"] == "error":
-        values = _values(record, Record) | _values(record["error"], ErrorRecord)
-        return Failure(**{one.name: values[one.name] for one in fields(Failure)})
+        error = _values(record["error"], ErrorRecord, Failure)
+        return Failure(**error, **_values(record, Record, Failure))
     if record["status"] != "ok":
         raise ValueError(f"status {record['status']}")
-    values = _values(record, Record)
-    top = tuple(Candidate(**_values(one, CandidateRecord)) for one in record["top"])
+    top = tuple(Candidate(**_values(one, CandidateRecord, Candidate)) for one in record["top"])
     if not top or not all(0 <= candidate.confidence <= 1 for candidate in top):
         raise ValueError("no candidates, or no probabilities")
+    values = _values(record, Record, Prediction)
     if None in (values["width"], values["height"]):
         raise ValueError("no size")
-    values["top"] = top
-    return Prediction(
-        **{one.name: values[one.name] for one in fields(Prediction) if one.name in values}
-    )
+    return Prediction(**values | {"top": top})
 
 
-def _values(record: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    return {one.name: _value(record.get(one.name), one) for one in fields_of(kind)}
+def _values(record: Mapping[str, Any], declared: type, wanted: Any) -> dict[str, Any]:
+    """The fields of ``record`` that an object of the class ``wanted`` is made of."""
+    names = {one.name for one in fields(wanted)}
+    return {
+        one.name: _value(record.get(one.name), one)
+        for one in fields_of(declared)
+        if one.name in names
+    }
 
 
 def _value(value: Any, expected: Field) -> Any:

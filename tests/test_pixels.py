@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import numpy as np
 import pytest
 from odd_images import encode, gradient
 from PIL import Image, features
 
-from flowers_onnx import ImageError
+from flowers_onnx import ImageError, pixels
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Decoded, decode, prepare
 
@@ -107,6 +108,39 @@ def test_a_jpeg_costs_what_its_decoder_leaves() -> None:
     decoded(jpeg(580, 580), 290 * 290)
     with pytest.raises(ImageError, match="580 x 580"):
         decoded(jpeg(580, 580), 290 * 290 - 1)
+
+
+@pytest.mark.parametrize(("large", "returned"), [(AREA - 1, 1), (AREA, 0)])
+def test_memory_is_returned_after_large_images(
+    monkeypatch: pytest.MonkeyPatch, large: int, returned: int
+) -> None:
+    times = []
+    monkeypatch.setattr(pixels, "_LARGE", large)
+    monkeypatch.setattr(pixels, "return_freed_memory", lambda: times.append(1))
+    decoded(encode(gradient(WIDTH, HEIGHT), "PNG"))
+    assert len(times) == returned
+
+
+def test_the_time_is_that_of_its_parts() -> None:
+    data = encode(gradient(400, 300), "PNG")
+    started = time.perf_counter()
+    done = decode(io.BytesIO(data), PREPROCESS)
+    elapsed = (time.perf_counter() - started) * 1e3
+    assert done.decode_ms > 0
+    assert done.preprocess_ms > 0
+    assert done.decode_ms + done.preprocess_ms <= elapsed
+
+
+@pytest.mark.parametrize("kind", ["P", "RGB", "L", "LA", "RGBA", "RGBa", "PA"])
+def test_what_is_clear_is_white(kind: str) -> None:
+    """An alpha channel, or one colour that stands for nothing, kept beside the pixels."""
+    black = (0,) * len(Image.new(kind, (1, 1)).getbands())
+    image = Image.new(kind, (8, 8), black)
+    if kind in {"P", "RGB", "L"}:
+        image.info["transparency"] = black if kind == "RGB" else 0
+    assert (prepare(image, PREPROCESS).pixels == 255).all()
+    opaque = Image.new(kind, (8, 8), (*black[:-1], 255) if "A" in kind.upper() else black)
+    assert not prepare(opaque, PREPROCESS).pixels.any()
 
 
 def test_the_crop_is_the_centred_square() -> None:

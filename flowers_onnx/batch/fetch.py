@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
-from flowers_onnx.concurrency import Budget
+from flowers_onnx.concurrency import Budget, End, source_thread
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
@@ -21,25 +22,38 @@ _USUAL_BYTES = 1 << 20
 Fetched = tuple[bytes | Unreadable, Item]
 
 
-def fetch(items: Iterator[Item], at_a_time: int) -> Iterator[Fetched]:
-    """Read ``items``, in whatever order they arrive: a slow one doesn't hold up the others."""
-    arrived: SimpleQueue[Future[Fetched]] = SimpleQueue()
-    sizes: dict[Future[Fetched], int] = {}  # of what is under way
-    pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
+def fetch(items: Iterable[Item], at_a_time: int) -> Iterator[Fetched]:
+    """Read ``items``, in whatever order they arrive: a slow one doesn't hold up the others.
+
+    Nor does the list of them: ``items`` are taken by a thread of their own.
+    """
+    events: SimpleQueue[Item | Future[Fetched] | End] = SimpleQueue()
+    listed: deque[Item] = deque()
+    costs: dict[Future[Fetched], int] = {}  # of what is under way
     budget = Budget(_MAX_BYTES)
-    waiting: Item | None = next(items, None)
-    try:
-        while waiting or sizes:
-            while waiting and len(sizes) < at_a_time:
-                size = waiting.size if waiting.size is not None else _USUAL_BYTES
-                if not budget.try_take(size):
-                    break
-                future = pool.submit(read_image, waiting)
-                sizes[future] = size
-                future.add_done_callback(arrived.put)
-                waiting = next(items, None)
-            future = arrived.get()
-            yield future.result()
-            budget.give_back(sizes.pop(future))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
+    end: End | None = None
+    with source_thread(items, ahead=at_a_time, put=events.put, name="flowers-list") as go_on:
+        try:
+            while end is None or listed or costs:
+                match events.get():
+                    case Item() as item:
+                        listed.append(item)
+                    case End() as end:
+                        if end.error:
+                            raise end.error
+                    case done:
+                        yield done.result()
+                        budget.give_back(costs.pop(done))
+                while listed and len(costs) < at_a_time and budget.try_take(_cost(listed[0])):
+                    item = listed.popleft()
+                    future = pool.submit(read_image, item)
+                    costs[future] = _cost(item)
+                    future.add_done_callback(events.put)
+                    go_on()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cost(item: Item) -> int:
+    return _USUAL_BYTES if item.size is None else item.size

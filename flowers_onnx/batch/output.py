@@ -83,12 +83,12 @@ class Output:
         return self._ledger.claim(item)
 
     def add(self, row: AnyRow) -> None:
-        """Keep a new row; raises ``OutputError``."""
+        """Keep a new row; raises ``OutputError`` or ``StorageError``."""
         self._journal.append(row)
         self.unfinished += 1
 
     def publish(self) -> None:
-        """Put all rows into the sink and forget the journal; raises ``OutputError``.
+        """Put all rows into the sink and forget the journal; raises as these do.
 
         Nothing is written where nothing is new, but an empty result where there was none.
         """

@@ -32,6 +32,6 @@ class Provenance:
     schema: str = SCHEMA
 
     def write(self, uri: str) -> None:
-        """Put the record at ``uri``, a path or in a bucket; raises ``OutputError``."""
+        """Put the record at ``uri``, a path or in a bucket; raises ``StorageError``."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
         store_for(uri).write(uri, text.encode("utf-8", "backslashreplace"))

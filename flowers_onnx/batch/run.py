@@ -17,17 +17,13 @@ from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.tally import Tally
-from flowers_onnx.classifier import Classifier
-from flowers_onnx.errors import (
-    FlowersError,
-    OutputError,
-)
+from flowers_onnx.errors import FlowersError, OutputError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
-from flowers_onnx.tables import sink_for
+from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
 
@@ -42,6 +38,7 @@ def run(options: Options) -> int:
     """Classify what isn't done yet and publish the result; returns the exit code."""
     log = Log(options.log_format)
     try:
+        check_place(options.out)  # before a library is loaded
         batch = _Batch(options, log)
         with Output(
             sink_for(options.out, RESULTS),
@@ -64,6 +61,8 @@ class _Batch:
     """One run, with what it counts on the way."""
 
     def __init__(self, options: Options, log: Log) -> None:
+        from flowers_onnx.classifier import Classifier
+
         self._options, self._log = options, log
         # One more than there are CPUs: while a worker waits for the interpreter, which it shares
         # with those that fetch, another computes. It is worth 5 % of the images a second.

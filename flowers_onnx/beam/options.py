@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Query
-from flowers_onnx.storage.uris import is_table, path_of, table_of
+from flowers_onnx.storage.uris import is_table, path_of, split_suffix, table_of
 
 FILE_SUFFIXES = (".jsonl", ".parquet")
 
@@ -58,7 +57,7 @@ def target(flag: str, uri: str) -> Files | Table:
             raise UsageError(
                 f"--{flag} must be bigquery://PROJECT.DATASET.TABLE, not {uri}"
             ) from error
-    prefix, suffix = os.path.splitext(path_of(uri))
+    prefix, suffix = split_suffix(path_of(uri))
     if suffix.lower() not in FILE_SUFFIXES:
         known = ", ".join(FILE_SUFFIXES)
         raise UsageError(f"--{flag} must end in {known} or be bigquery://P.DATASET.TABLE: {uri}")
@@ -69,4 +68,4 @@ def beside(out: str) -> str:
     """Where failures go unless told: beside the result, and matched by no pattern of it."""
     if is_table(out):
         return f"{out}_errors"
-    return f"{os.path.splitext(out)[0]}.errors.jsonl"
+    return f"{split_suffix(out)[0]}.errors.jsonl"

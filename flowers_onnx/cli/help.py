@@ -52,5 +52,5 @@ def _flag_lines(command: Command) -> Iterator[str]:
         left = f"  --{name} {flag.value}"
         for part in flag.help.split("\n"):
             for line in wrap(part, _WIDTH):
-                yield f"{left:<{_INDENT}}{line}"
+                yield f"{left:<{_INDENT - 1}} {line}"
                 left = ""

@@ -15,7 +15,7 @@ from flowers_onnx.report.summary import Species, Summary, species_of
 from flowers_onnx.report.texts import Words, safe
 from flowers_onnx.report.thumbnails import SIZE, Thumbnail
 from flowers_onnx.results import Failure, Prediction
-from flowers_onnx.storage.uris import link, local_path
+from flowers_onnx.storage.uris import link, local_path, name_of
 
 Thumbnails = Callable[[Iterable[Prediction]], Iterable[Thumbnail]]
 K = TypeVar("K", Species, str)
@@ -184,7 +184,7 @@ def _note(text: str) -> str:
 
 
 def _name(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2] or path or "-"
+    return name_of(path) or path or "-"
 
 
 def _bars(words: Words, counts: Sequence[tuple[str, int, bool]], prefix: str) -> str:

@@ -12,6 +12,7 @@ from flowers_onnx.report.page import Page
 from flowers_onnx.report.summary import summarize
 from flowers_onnx.report.texts import Words
 from flowers_onnx.report.thumbnails import thumbnails
+from flowers_onnx.storage.uris import local_path, name_of
 from flowers_onnx.tables.reading import read_results
 from flowers_onnx.writers import open_output
 
@@ -19,9 +20,9 @@ from flowers_onnx.writers import open_output
 def run(options: Options) -> int:
     """Write the page; 1 if there is no result to show, which the page says too."""
     results, out = options.results, options.out
-    for word in results:
-        if out and os.path.exists(out) and os.path.exists(word) and os.path.samefile(out, word):
-            raise UsageError(f"--out {out} would overwrite the results")
+    paths = [path for path in map(local_path, results) if path and os.path.exists(path)]
+    if out and os.path.exists(out) and any(os.path.samefile(out, path) for path in paths):
+        raise UsageError(f"--out {out} would overwrite the results")
     with open_output(out) as stream:
         summary = summarize(read_results(results), options.max_photos)
         folder = os.path.dirname(os.path.realpath(out)) if out and out != "-" else None
@@ -38,5 +39,5 @@ def run(options: Options) -> int:
 
 def _name(results: Sequence[str]) -> str:
     """What the page is about: the files' names, if they are few."""
-    names = [os.path.basename(word.rstrip("/")) for word in results]
+    names = [name_of(word) for word in results]
     return ", ".join(names[:3]) + (f" + {len(names) - 3}" if names[3:] else "")

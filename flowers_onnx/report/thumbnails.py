@@ -21,7 +21,7 @@ from flowers_onnx.results import Prediction
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import local_path, split
+from flowers_onnx.storage.uris import local_path, scheme_of, split
 
 #: Side in pixels.
 SIZE = 160
@@ -75,7 +75,7 @@ class _Maker:
             return path if os.path.isfile(path) else None  # a pipe would never end
         bucket = name
         try:
-            bucket = split(name)[0]
+            bucket = f"{scheme_of(name)}://{split(name)[0]}"
             if self._failures[bucket] >= _PATIENCE:
                 return None
             content, _ = read_image(Item(name))

@@ -73,7 +73,8 @@ def store_for(uri: str) -> Store:
     """The store for ``gs://``, ``s3://``, ``file://`` or a plain path.
 
     The same object for all URIs of a kind: its connections are shared. Raises
-    ``UsageError`` for other schemes, missing extras and missing credentials.
+    ``UsageError`` for other schemes, missing extras and missing credentials, ``StorageError`` if
+    credentials can't be had just now.
     """
     return _store(scheme_of(uri))
 

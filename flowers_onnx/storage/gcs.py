@@ -17,7 +17,7 @@ from flowers_onnx.errors import ImageErrorCode, StorageError, UsageError, missin
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import split_object
+from flowers_onnx.storage.uris import object_uri, split_object
 
 try:
     import google.auth
@@ -171,7 +171,7 @@ class _Content:
 
 
 def _item(bucket: str, found: Mapping[str, str]) -> Item:
-    return Item(f"gs://{bucket}/{found['name']}", found["generation"], int(found["size"]))
+    return Item(object_uri("gs", bucket, found["name"]), found["generation"], int(found["size"]))
 
 
 def _quote(name: str) -> str:

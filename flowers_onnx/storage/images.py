@@ -26,9 +26,13 @@ def images_in(source: str) -> Iterator[Item]:
 
 
 def read_image(item: Item) -> tuple[bytes | Unreadable, Item]:
-    """The content of an image, or why it has none, and the item as it was read."""
+    """The content of an image, or why it has none, and the item as it was read.
+
+    Raises ``UsageError`` or ``StorageError`` where the storage itself can't be had.
+    """
+    store = store_for(item.uri)  # no access at all is no error of the image
     try:
-        return store_for(item.uri).read(item, MAX_BYTES)
+        return store.read(item, MAX_BYTES)
     except StorageError as error:
         return Unreadable(item.uri, ImageError(error.code, str(error))), item
 

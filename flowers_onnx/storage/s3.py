@@ -15,7 +15,7 @@ from flowers_onnx.errors import StorageError, UsageError, missing_extra
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import split_object
+from flowers_onnx.storage.uris import object_uri, split_object
 
 try:
     import boto3
@@ -128,7 +128,7 @@ class S3Store(BucketStore):
         with _translated():
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
-                    uri = f"s3://{bucket}/{found['Key']}"
+                    uri = object_uri("s3", bucket, found["Key"])
                     yield Item(uri, _version(found["ETag"]), found["Size"])
 
     def _signed(self, uri: str) -> str:

@@ -52,9 +52,10 @@ def table_of(uri: str) -> TableName:
 
 def file_uri(path: str) -> str:
     """``file:///absolute/path``, percent-encoded, for any name that a file can have."""
-    absolute = os.path.abspath(path).replace(os.sep, "/")
-    # A drive of Windows comes behind a third slash too.
-    return "file://" + quote_from_bytes(os.fsencode("/" * (absolute[0] != "/") + absolute))
+    drive, rest = os.path.splitdrive(os.path.abspath(path))
+    if drive:  # of Windows, behind a third slash
+        drive = f"/{drive}"
+    return f"file://{drive}{quote_from_bytes(os.fsencode(rest.replace(os.sep, '/')))}"
 
 
 def path_of(place: str) -> str:
@@ -67,7 +68,8 @@ def path_of(place: str) -> str:
     host, slash, path = _after_scheme(place).partition("/")
     if host not in {"", "localhost"}:
         raise UsageError("a file on another machine; file:///PATH has three slashes")
-    return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
+    path = os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
+    return path[1:] if os.path.splitdrive(path[1:])[0] else path  # /C:/a of Windows
 
 
 def local_path(place: str) -> str | None:
@@ -82,7 +84,7 @@ def local_path(place: str) -> str | None:
 
 def uri_of(place: str) -> str:
     """The URI of a path; a URI stays what it is, but that of a file gets its usual form."""
-    return place if is_remote(place) else file_uri(path_of(place))
+    return file_uri(path_of(place)) if scheme_of(place) == "file" else place
 
 
 def link(path: str, folder: str | None) -> str:
@@ -125,14 +127,29 @@ def split_object(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
+def object_uri(scheme: str, bucket: str, name: str) -> str:
+    """The reverse of ``split``."""
+    return f"{scheme}://{bucket}/{name}"
+
+
+def name_of(place: str) -> str:
+    """The last part of a path or a URI, as it is written there."""
+    return place.rstrip("/").rpartition("/")[2]
+
+
+def split_suffix(place: str) -> tuple[str, str]:
+    """``a/b.csv`` -> ``a/b`` and ``.csv``; a table has no suffix."""
+    return (place, "") if is_table(place) else os.path.splitext(place)
+
+
 def suffix_of(place: str) -> str:
-    """The suffix of a name, such as ``.csv``, in lower case; a table has none."""
-    return "" if is_table(place) else os.path.splitext(place)[1].lower()
+    """The suffix of a name, such as ``.csv``, in lower case."""
+    return split_suffix(place)[1].lower()
 
 
 def before_suffix(place: str, text: str) -> str:
     """``place`` with ``text`` at the end of its name: ``a.csv`` -> ``a-1.csv``."""
-    stem, suffix = os.path.splitext(place)
+    stem, suffix = split_suffix(place)
     return f"{stem}{text}{suffix}"
 
 

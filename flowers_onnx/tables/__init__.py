@@ -37,7 +37,7 @@ class Sink(Protocol):
         """
 
     def publish(self, rows: Iterable[AnyRow]) -> None:
-        """Make ``rows`` the result, in one step; raises ``OutputError``.
+        """Make ``rows`` the result, in one step; raises ``OutputError`` or ``StorageError``.
 
         To a sink that appends give the new rows only. If that fails or is killed, give it the
         same ones in the same order once more: what has arrived already is not added again.
@@ -56,6 +56,7 @@ def check_place(place: str) -> None:
             if suffix_of(place) not in SUFFIXES:
                 known = ", ".join(SUFFIXES)
                 raise UsageError(f"a result's name must end in one of {known}, not as {place} does")
+            path_of(place)
         case scheme:
             raise UsageError(
                 f"results can't be written to {scheme}://; use a file, gs://, s3:// or bigquery://"

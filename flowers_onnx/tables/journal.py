@@ -13,10 +13,12 @@ import json
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
+from flowers_onnx.atomic import sync_folder
 from flowers_onnx.concurrency import GroupSync
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
@@ -43,7 +45,7 @@ class Journal(Protocol):
         """All rows so far, in the order they were added."""
 
     def append(self, row: AnyRow) -> None:
-        """Keep a row; raises ``OutputError`` if that isn't possible."""
+        """Keep a row; raises ``OutputError`` or, from a bucket, ``StorageError``."""
 
     def mark_complete(self) -> None:
         """Say that no row will follow, before the rows are published."""
@@ -60,7 +62,7 @@ def open_journal(place: str, version: str) -> Journal:
 
     ``version`` is that of the rows' schema: a journal of another one is refused.
     Raises ``UsageError`` for a file that is no journal, or is used by another process,
-    ``OutputError`` if it can't be made.
+    ``OutputError`` if it can't be made, ``StorageError`` if a bucket doesn't answer.
     """
     if is_remote(place):
         return BucketJournal(place, version)
@@ -77,6 +79,8 @@ class LocalJournal:
 
     def __init__(self, path: str, version: str, *, durable: bool = False) -> None:
         self._path, self._header = path, _header(version)
+        self._writing = threading.Lock()
+        self._failure: str | None = None
         self._sync = GroupSync(self._flush) if durable else None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
@@ -88,6 +92,9 @@ class LocalJournal:
         _lock(self._file.fileno(), path)
         try:
             self.complete = self._repair()
+            if durable:
+                self._flush()
+                sync_folder(os.path.dirname(os.path.realpath(path)))
         except BaseException:
             self._file.close()
             raise
@@ -137,12 +144,18 @@ class LocalJournal:
 
     def _write(self, record: AnyRow) -> None:
         line = _line(record)
-        try:
-            written = self._file.write(line)
-        except OSError as error:
-            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
-        if written != len(line):
-            raise OutputError(f"can't write to {self._path}: no space left")
+        with self._writing:
+            # What comes behind a part of a line would be cut off with it.
+            if self._failure:
+                raise OutputError(self._failure)
+            try:
+                written = self._file.write(line)
+                reason = "no space left"
+            except OSError as error:
+                written, reason = 0, error.strerror or str(error)
+            if written != len(line):
+                self._failure = f"can't write to {self._path}: {reason}"
+                raise OutputError(self._failure)
 
 
 class BucketJournal:
@@ -245,9 +258,10 @@ def _check_header(record: AnyRow | None, line: bytes, name: str, header: AnyRow)
 
 
 def _rows(file: BinaryIO) -> Iterator[AnyRow]:
+    next(file, None)  # the header
     for line in file:
         record = json.loads(line)
-        if record not in (_COMPLETE, _PUBLISHED) and "journal" not in record:
+        if record not in (_COMPLETE, _PUBLISHED):
             yield record
 
 

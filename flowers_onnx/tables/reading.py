@@ -8,15 +8,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from flowers_onnx.errors import UsageError, from_os_error
+from flowers_onnx.record import Record, fields_of, flat_fields
 from flowers_onnx.results import Result, result_of
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
 from flowers_onnx.tables import format_for
 from flowers_onnx.tables.rows import RESULTS
-from flowers_onnx.tables.schema import AnyRow
+from flowers_onnx.tables.schema import AnyRow, unflatten
 
 #: `flowers classify` writes them too, without the fields of a batch.
 _TEXT = (".jsonl", ".json", ".csv")
@@ -39,16 +39,23 @@ def read_results(places: Iterable[str]) -> Iterator[Result]:
             yield result
 
 
-def _rows(place: str) -> Iterator[AnyRow]:
-    suffix = suffix_of(place)
-    if suffix not in _TEXT + _TABLES:
+def check_result(place: str) -> None:
+    """Raise ``UsageError`` for what is no result by its name, or isn't there on this machine."""
+    if suffix_of(place) not in _TEXT + _TABLES:
         raise UsageError(f"{place}: results end in {', '.join(_TEXT + _TABLES)}")
+    if not is_remote(place) and not os.path.exists(path_of(place)):
+        raise UsageError(f"{place}: no such file or folder")
+
+
+def _rows(place: str) -> Iterator[AnyRow]:
+    check_result(place)
+    suffix = suffix_of(place)
     with _local(place) as path:
         try:
-            if suffix in _TABLES:
-                yield from format_for(place, RESULTS).read(path)
-            else:
+            if suffix not in _TABLES:
                 yield from _text_rows(suffix, path, place)
+            elif os.stat(path).st_size:  # nothing is no rows, as in a text
+                yield from format_for(place, RESULTS).read(path)
         except OSError as error:
             raise UsageError(f"{place}: {from_os_error(error)}") from error
         except (ValueError, TypeError, RecursionError) as error:
@@ -59,10 +66,7 @@ def _rows(place: str) -> Iterator[AnyRow]:
 def _local(place: str) -> Iterator[str]:
     """The path of ``place``, or of a copy that goes with the block."""
     if not is_remote(place):
-        path = path_of(place)
-        if not os.path.exists(path):
-            raise UsageError(f"{place}: no such file or folder")
-        yield path
+        yield path_of(place)
         return
     with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
         path = os.path.join(folder, "result")
@@ -92,12 +96,12 @@ def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[AnyRow]:
     """Rows with the nesting of the record again."""
+    declared = fields_of(Record)
+    columns = [column.name for column in flat_fields(declared)]
     try:
         for cells in csv.DictReader(lines, strict=True):
-            row: dict[str, Any] = {name: cell or None for name, cell in cells.items()}
-            row["top"] = json.loads(row["top"] or "[]")
-            row["error"] = {"code": row["error_code"], "message": row["error_message"]}
-            yield row
+            record = unflatten(declared, (cells[name] or None for name in columns))
+            yield {**cells, **record}
     except (csv.Error, LookupError) as error:
         raise ValueError(str(error)) from error
 

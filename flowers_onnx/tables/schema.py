@@ -53,21 +53,7 @@ class Schema:
 
     def unflatten(self, cells: Iterable[Cell]) -> AnyRow:
         """The row of ``flatten``'s values; raises ``ValueError`` where a list isn't JSON."""
-        row: dict[str, Any] = {}
-        rest = iter(cells)
-        for field in self.fields:
-            if field.fields and not field.repeated:
-                record = {inner.name: next(rest) for inner in field.fields}
-                row[field.name] = None if set(record.values()) == {None} else record
-                continue
-            value = next(rest)
-            if value is not None and field.repeated:
-                row[field.name] = json.loads(str(value))
-            elif _is_id(field, value):
-                row[field.name] = text_to_id(str(value))
-            else:
-                row[field.name] = value
-        return row
+        return unflatten(self.fields, cells)
 
     def converted(self, row: AnyRow, converters: Converters) -> dict[str, Any]:
         """A copy, nested as before, where values of a type go through its converter."""
@@ -86,6 +72,25 @@ class Schema:
         if isinstance(row, dict) and row.get("schema", self.version) != self.version:
             return f"its schema is {row['schema']}, this program's {self.version}"
         return next(_problems(row, self.fields, "row"), None)
+
+
+def unflatten(fields: Iterable[Field], cells: Iterable[Cell]) -> AnyRow:
+    """The record of the values of ``flat_fields``; raises ``ValueError``."""
+    row: dict[str, Any] = {}
+    rest = iter(cells)
+    for field in fields:
+        if field.fields and not field.repeated:
+            record = {inner.name: next(rest) for inner in field.fields}
+            row[field.name] = None if set(record.values()) == {None} else record
+            continue
+        value = next(rest)
+        if value is not None and field.repeated:
+            row[field.name] = json.loads(str(value))
+        elif _is_id(field, value):
+            row[field.name] = text_to_id(str(value))
+        else:
+            row[field.name] = value
+    return row
 
 
 def _is_id(field: Field, value: object) -> bool:

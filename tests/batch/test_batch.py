@@ -332,3 +332,27 @@ def test_killed_twenty_times_and_every_image_is_there_once(
     assert process.returncode == 1, errors
     assert Counter(row["source_id"] for row in rows_of(result)) == ids
     assert not (tmp_path / f"{result.name}.journal").exists()
+
+
+def test_what_is_done_does_not_wait_for_the_end_of_a_list(album: Path, tmp_path: Path) -> None:
+    """A list that is still being written: its first images are kept meanwhile."""
+    result = tmp_path / "r.jsonl"
+    command = [str(FLOWERS), "batch", "--from", "-", "--out", str(result)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        process.stdin.write(b"".join(bytes(album / f"{n:02}.png") + b"\n" for n in range(3)))
+        process.stdin.flush()
+        journal = tmp_path / "r.jsonl.journal"
+        wait_until(lambda: journal.exists() and journal.read_bytes().count(b"source_uri") == 3)
+        assert not result.exists()
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+    assert len(rows_of(result)) == 3
+
+
+def test_a_bad_place_is_told_to_a_log_too(flowers: Run, album: Path) -> None:
+    done = flowers("batch", album, "--out", "r.txt", "--log_format", "json")
+    assert done.returncode == 2
+    assert json.loads(done.stderr)["severity"] == "ERROR"

@@ -93,7 +93,7 @@ def test_links_lead_to_files_and_headings(name: str) -> None:
 @every_page
 def test_paths_exist(name: str) -> None:
     roots = "|".join(FOLDERS)
-    named = re.findall(rf"(?<![\w./~$-])((?:{roots}|\.ci)/[\w./*-]*[\w*/])", TEXTS[name])
+    named = re.findall(rf"(?<![\w./~$-])((?:{roots}|\.ci|\.github)/[\w./*-]*[\w*/])", TEXTS[name])
     for path in set(named) - NOT_IN_A_CHECKOUT:
         assert any(ROOT.glob(path)), f"{name}: {path}"
 

@@ -328,6 +328,19 @@ def test_a_file_is_created_where_there_are_no_links(
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == {"a": b"x"}
 
 
+def test_half_a_file_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", fails)
+    monkeypatch.setattr(os, "fsync", fails)
+    store = store_for(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(StorageError, match="No space left on device"):
+            store.write(str(tmp_path / "a"), b"x", if_absent=True)
+        assert not os.listdir(tmp_path)
+
+
 def test_a_failed_upload_is_told_in_one_line(place: Place, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"can't write .*out\.jsonl: no such file"):
         place.store.upload(str(tmp_path / "none"), place.uri("out.jsonl"))

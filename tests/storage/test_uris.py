@@ -93,3 +93,17 @@ def test_a_missing_result_is_wrong_usage_wherever_it_is(flowers: Run, tmp_path: 
         done = flowers("report", place, "--out", page)
         assert (done.returncode, page.read_text()) == (2, "good")
         assert b"no such file" in done.stderr
+
+
+def test_a_report_does_not_replace_its_results(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    flowers("classify", sample, "--format", "json", "--out", result)
+    before = result.read_bytes()
+    for place in (str(result), result.as_uri()):
+        done = flowers("report", place, "--out", result)
+        assert (done.returncode, result.read_bytes()) == (2, before)
+
+
+def test_only_files_change_their_uri() -> None:
+    for uri in ("http://x/y", "bigquery://p.d.t", "gs://b/a%20b"):
+        assert uris.uri_of(uri) == uri

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support import PATIENCE
@@ -230,3 +232,31 @@ def test_nothing_to_forget_makes_no_part(bucket: Bucket) -> None:
     journal.close()
     assert not bucket.objects
     assert not bucket.deleted
+
+
+def test_after_a_part_of_a_line_nothing_is_accepted(tmp_path: Path) -> None:
+    """What came behind it would be cut off with it."""
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data)[:5])
+
+    path = tmp_path / "j"
+    journal = LocalJournal(str(path), "1.0")
+    journal.append({"n": 1})
+    with Full(path, "ab") as full:
+        journal._file.close()
+        journal._file = full
+        for _ in range(2):
+            with pytest.raises(OutputError, match="no space left"):
+                journal.append({"n": 2})
+    again = open_journal(str(path), "1.0")
+    assert list(again.rows()) == [{"n": 1}]
+    again.remove()
+
+
+def test_a_row_may_have_any_column(tmp_path: Path) -> None:
+    journal = open_journal(str(tmp_path / "j"), "1.0")
+    journal.append({"journal": 1, "schema": "1.0"})
+    assert list(journal.rows()) == [{"journal": 1, "schema": "1.0"}]
+    journal.remove()

@@ -155,6 +155,8 @@ def test_rows_of_this_program_have_no_problem(made: Row) -> None:
         ({"error": {"code": 1, "message": ""}}, "code is no string"),
         ({"new": 1}, "unknown field new"),
         ({"processed_at": "2026-11-23"}, "processed_at is no timestamp"),
+        ({"processed_at": "yesterday"}, "processed_at is no timestamp"),
+        ({"processed_at": 1764000000}, "processed_at is no timestamp"),
         ({"processed_at": "2026-11-23T12:00:00+01:00"}, "processed_at is no timestamp"),
     ],
 )
@@ -547,6 +549,17 @@ def test_a_foreign_object_is_refused_by_its_name(bucket: Bucket) -> None:
     with pytest.raises(UsageError, match=r"gs://bucket/results\.csv is not a result"):
         result_sink(uri).publish(ROWS)
     assert bucket.object(uri).read_text() == "a,b\n"
+
+
+def test_an_upload_that_fails_is_one_line(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    def upload(_path: str, _uri: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bucket, "upload", upload)
+    with pytest.raises(
+        OutputError, match=r"^can't write to gs://bucket/results\.csv: No space left on device$"
+    ):
+        result_sink("gs://bucket/results.csv").publish(ROWS)
 
 
 def test_local_copies_do_not_stay(

@@ -11,7 +11,6 @@ from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.errors import UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.results import Query
-from flowers_onnx.tables import check_place
 
 
 def batch(
@@ -82,7 +81,6 @@ def batch(
         )
     if out is None:
         raise UsageError("batch needs --out: a file, gs://..., s3://... or bigquery://...")
-    check_place(out)
     part = shard or assigned_shard()
     options = Options(
         sources=sources,

@@ -60,12 +60,12 @@ def classify(
     def work() -> int:
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.machine import share_one_heap
-        from flowers_onnx.sources import expand
+        from flowers_onnx.sources import STDIN, expand
         from flowers_onnx.writers import open_output, result_writer
 
         sources: Iterable[Source] = expand(paths, sys.stdin.buffer if sys.stdin else None)
-        if len(paths) == 1 and not os.path.isdir(paths[0]):
-            sources = list(sources)  # a single photo is known to be one, and spares the threads
+        if len(paths) == 1 and (paths[0] == STDIN or os.path.isfile(paths[0])):
+            sources = list(sources)  # known to be one, it spares the threads
         else:
             share_one_heap()
         classifier = Classifier(model, threads=threads, max_pixels=max_pixels)

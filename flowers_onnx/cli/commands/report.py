@@ -8,6 +8,8 @@ from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.cli.flags import choice, count
 from flowers_onnx.errors import UsageError
 from flowers_onnx.report.options import Options
+from flowers_onnx.report.texts import LANGUAGES
+from flowers_onnx.tables.reading import check_result
 
 
 def report(
@@ -17,7 +19,7 @@ def report(
     ] = None,
     lang: Annotated[
         str,
-        Flag("L", "the page's own words in en or es: English, Spanish (en)", choice("en", "es")),
+        Flag("L", "the page's own words in en or es: English, Spanish (en)", choice(*LANGUAGES)),
     ] = "en",
     max_photos: Annotated[
         int, Flag("N", "most photos, and most errors, shown; all are counted (2000)", count())
@@ -41,7 +43,9 @@ def report(
     options = Options(results, out, lang, max_photos)
 
     def work() -> int:
-        from flowers_onnx.report.run import run
+        for place in results:
+            check_result(place)
+        from flowers_onnx.report.run import run  # loads what draws
 
         return run(options)
 
