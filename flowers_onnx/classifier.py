@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from flowers_onnx.concurrency import map_ordered, map_promptly
+from flowers_onnx.concurrency import map_ordered
 from flowers_onnx.errors import ImageError, ModelError, UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
@@ -80,28 +80,16 @@ class Classifier:
         A photo that can't be read gives a ``Failure`` and costs the others nothing.
         ``threads`` photos are in work at a time, each from its file to its answer: up to
         ``2 * threads`` sources are taken ahead of the result that is given, never more, so
-        that ``sources`` may be endless. See ``results`` for sources that are slow to come.
+        that ``sources`` may be endless. The caller's thread takes them, so that a result may
+        wait for the next source to come.
         """
-        return self._results(sources, Query(top_k, lang), promptly=False)
+        return self.results(sources, Query(top_k, lang))
 
     def results(self, sources: Iterable[Source], query: Query = DEFAULT_QUERY) -> Iterator[Result]:
-        """``classify_many`` for sources that may be slow to come: no result waits for one.
-
-        They are taken by a thread of their own, which they must not mind: a cursor of SQLite
-        does. What is waited for when the caller stops is still taken.
-        """
-        return self._results(sources, query, promptly=True)
-
-    def _results(
-        self, sources: Iterable[Source], query: Query, *, promptly: bool
-    ) -> Iterator[Result]:
+        """``classify_many`` for who has a ``Query``."""
         if isinstance(sources, str | bytes):
             raise UsageError("sources must be several; classify() takes a single one")
-        if isinstance(sources, Sequence) and len(sources) == 1:
-            # With nothing to overlap: spare the threads.
-            return (self.result(source, query) for source in sources)
-        mapping = map_promptly if promptly else map_ordered
-        return mapping(
+        return map_ordered(
             lambda source: self.result(source, query),
             sources,
             threads=self.threads,

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -74,14 +75,19 @@ def map_ordered(
     ``ahead`` sources are taken beyond the result that is given, never more, so that ``sources``
     may be endless. Errors of ``work`` are raised in their place, those of ``sources`` at once.
     What hasn't begun when the caller stops never begins, and nothing is waited for. Sources are
-    taken by the caller's thread: a result may wait for the next one; see ``map_promptly``.
+    taken by the caller's thread, so that a result may wait for the next one to come.
     """
+    remaining = iter(sources)
+    first = list(islice(remaining, 2))
+    if len(first) == 1:  # nothing to overlap with: spare the threads
+        yield work(first[0])
+        return
     from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     waiting: deque[Future[R]] = deque()
     try:
-        for source in sources:
+        for source in chain(first, remaining):
             waiting.append(pool.submit(work, source))
             while waiting and (waiting[0].done() or len(waiting) > ahead):
                 yield waiting.popleft().result()
@@ -89,33 +95,6 @@ def map_ordered(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def map_promptly(
-    work: Callable[[S], R], sources: Iterable[S], *, threads: int, ahead: int, name: str
-) -> Iterator[R]:
-    """``map_ordered`` with a ``source_thread``: a result that is ready waits for no source.
-
-    Errors of ``sources`` are raised in their place, too.
-    """
-    from concurrent.futures import Future, ThreadPoolExecutor
-    from queue import SimpleQueue
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-    results: SimpleQueue[Future[R] | End] = SimpleQueue()
-
-    def begin(source: S | End) -> None:
-        results.put(source if isinstance(source, End) else pool.submit(work, source))
-
-    with source_thread(sources, ahead=ahead + 1, put=begin, name=f"{name}-source") as go_on:
-        try:
-            while isinstance(found := results.get(), Future):
-                yield found.result()
-                go_on()
-            if found.error:
-                raise found.error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,10 +170,7 @@ class Stuck(io.BytesIO):
         return super().read(size)
 
 
-@pytest.mark.parametrize("promptly", [False, True])
-def test_who_leaves_early_waits_for_nothing_and_no_more_is_decoded(
-    sample: Path, promptly: bool
-) -> None:
+def test_who_leaves_early_waits_for_nothing_and_no_more_is_decoded(sample: Path) -> None:
     data = sample.read_bytes()
     begun: list[Stuck] = []
     taken, go_on = threading.Event(), threading.Event()
@@ -186,11 +183,10 @@ def test_who_leaves_early_waits_for_nothing_and_no_more_is_decoded(
             yield Stuck(data, begun, go_on)
 
     known = set(threading.enumerate())
-    classifier = Classifier(threads=2)
-    results = classifier.results(sources()) if promptly else classifier.classify_many(sources())
+    results = Classifier(threads=2).classify_many(sources())
     assert next(results).ok
     started = set(threading.enumerate()) - known
-    assert len(started) == 2 + promptly  # the workers, and who takes the sources
+    assert len(started) == 2
     results.close()  # type: ignore[attr-defined]
     go_on.set()
     for thread in started:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 from support import PATIENCE
 
-from flowers_onnx import Classifier
-from flowers_onnx.concurrency import Budget, GroupSync, map_ordered, map_promptly
-
-#: ``map_ordered`` or ``map_promptly``.
-Mapping = Callable[..., Iterator[int]]
+from flowers_onnx.concurrency import Budget, End, GroupSync, map_ordered, source_thread
 
 
 def in_thread(*work: object) -> list[threading.Thread]:
@@ -73,11 +70,8 @@ def test_an_error_in_a_block_gives_the_budget_back() -> None:
     assert budget.try_take(10)
 
 
-@pytest.mark.parametrize("mapping", [map_ordered, map_promptly])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_results_come_in_order_and_few_sources_are_taken_ahead(
-    threads: int, mapping: Mapping
-) -> None:
+def test_results_come_in_order_and_few_sources_are_taken_ahead(threads: int) -> None:
     taken: list[int] = []
 
     def endless() -> Iterator[int]:
@@ -85,52 +79,54 @@ def test_results_come_in_order_and_few_sources_are_taken_ahead(
             taken.append(len(taken))
             yield taken[-1]
 
-    results = mapping(lambda n: n * n, endless(), threads=threads, ahead=5, name="t")
+    results = map_ordered(lambda n: n * n, endless(), threads=threads, ahead=5, name="t")
     for number in range(50):
         assert next(results) == number * number
         assert len(taken) <= number + 1 + 5
     results.close()  # type: ignore[attr-defined]
 
 
-def test_a_ready_result_does_not_wait_for_a_slow_source(classifier: Classifier) -> None:
-    asked_for_more = threading.Event()
-
-    def slow() -> Iterator[bytes]:
-        yield b""
-        yield b"text"
-        assert asked_for_more.wait(PATIENCE), "both results waited for the third source"
-        yield b""
-
-    results = classifier.results(slow())
-    assert [next(results).to_record()["error"] for _ in range(2)] == [
-        {"code": "is_empty", "message": "the file is empty"},
-        {"code": "not_an_image", "message": "not an image, or of an unknown format"},
-    ]
-    asked_for_more.set()
-    assert not next(results).ok
-
-
-def test_errors_are_raised_in_their_place() -> None:
-    def sources() -> Iterator[int]:
-        yield from (1, 2)
-        raise LookupError("no third one")
-
-    for mapping in (map_ordered, map_promptly):
-        results = mapping(lambda n: 2 // (n - 1), [1, 2], threads=2, ahead=4, name="t")
-        with pytest.raises(ZeroDivisionError):
-            next(results)
-        with pytest.raises(LookupError, match="no third one"):
-            list(mapping(lambda n: n, sources(), threads=2, ahead=4, name="t"))
-        with pytest.raises(TypeError, match="not iterable"):
-            list(mapping(str, 5, threads=2, ahead=4, name="t"))  # type: ignore[arg-type]
-    results = map_promptly(lambda n: n, sources(), threads=2, ahead=4, name="t")
-    assert [next(results), next(results)] == [1, 2]
-    with pytest.raises(LookupError, match="no third one"):
+def test_errors_of_work_are_raised_in_their_place() -> None:
+    results = map_ordered(lambda n: 2 // (n - 2), [1, 2, 3], threads=2, ahead=4, name="t")
+    assert next(results) == -2
+    with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-@pytest.mark.parametrize("mapping", [map_ordered, map_promptly])
-def test_what_has_not_begun_never_begins_when_the_caller_stops(mapping: Mapping) -> None:
+def test_sources_are_taken_by_a_thread_as_far_as_is_wanted() -> None:
+    taken: list[int | End] = []
+    arrived = threading.Semaphore(0)
+
+    def put(source: int | End) -> None:
+        taken.append(source)
+        arrived.release()
+
+    with source_thread(iter(range(5)), ahead=2, put=put, name="t") as go_on:
+        for count in (2, 3, 4, 5):
+            assert arrived.acquire(timeout=PATIENCE)
+            while len(taken) < count:
+                assert arrived.acquire(timeout=PATIENCE)
+            assert taken == list(range(count))
+            go_on()
+        while not isinstance(taken[-1], End):
+            assert arrived.acquire(timeout=PATIENCE)
+        assert taken[-1].error is None
+
+
+def test_an_error_of_sources_ends_them() -> None:
+    def sources() -> Iterator[int]:
+        yield 1
+        raise LookupError("no second one")
+
+    taken: SimpleQueue[int | End] = SimpleQueue()
+    with source_thread(sources(), ahead=9, put=taken.put, name="t"):
+        assert taken.get(timeout=PATIENCE) == 1
+        end = taken.get(timeout=PATIENCE)
+    assert isinstance(end, End)
+    assert isinstance(end.error, LookupError)
+
+
+def test_what_has_not_begun_never_begins_when_the_caller_stops() -> None:
     gate, done = threading.Event(), []
 
     def work(number: int) -> int:
@@ -139,7 +135,7 @@ def test_what_has_not_begun_never_begins_when_the_caller_stops(mapping: Mapping)
         done.append(number)
         return number
 
-    results = mapping(work, range(100), threads=1, ahead=8, name="flowers-stopping")
+    results = map_ordered(work, range(100), threads=1, ahead=8, name="flowers-stopping")
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
     gate.set()

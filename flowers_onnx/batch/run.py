@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
 from flowers_onnx import environment
-from flowers_onnx.batch.fetch import fetch
 from flowers_onnx.batch.ledger import PASSING
 from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
+from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.errors import FlowersError, OutputError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
-from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import check_place, sink_for
@@ -101,11 +99,12 @@ class _Batch:
 
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
-        waiting: deque[Item] = deque()
-        results = self._classifier.results(self._contents(output, waiting), self._options.query)
+        results = classified(
+            self._to_do(output), self._classifier, self._options.query, self._options.fetch
+        )
         unread = 0
-        for result in results:
-            row = make_row(waiting.popleft(), result, self._run_id, utc_now())
+        for item, result in results:
+            row = make_row(item, result, self._run_id, utc_now())
             output.add(row)
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
@@ -117,12 +116,6 @@ class _Batch:
             unread += 1
             if unread == _MOST_UNREAD:  # an outage is no result
                 raise OutputError(f"{unread} images in a row can't be read: {result.message}")
-
-    def _contents(self, output: Output, waiting: deque[Item]) -> Iterator[bytes | Unreadable]:
-        """What was fetched, in the order of ``waiting``, to which its items are added."""
-        for content, item in fetch(self._to_do(output), self._options.fetch):
-            waiting.append(item)
-            yield content
 
     def _to_do(self, output: Output) -> Iterator[Item]:
         for item in self._items():

@@ -43,7 +43,10 @@ def check_result(place: str) -> None:
     """Raise ``UsageError`` for what is no result by its name, or isn't there on this machine."""
     if suffix_of(place) not in _TEXT + _TABLES:
         raise UsageError(f"{place}: results end in {', '.join(_TEXT + _TABLES)}")
-    if not is_remote(place) and not os.path.exists(path_of(place)):
+    if is_remote(place):
+        return
+    store_for(place)  # tells of a scheme that isn't known
+    if not os.path.exists(path_of(place)):
         raise UsageError(f"{place}: no such file or folder")
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.errors import UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.results import Query
-
-if TYPE_CHECKING:
-    from flowers_onnx.photos import Source
 
 
 def classify(
@@ -60,17 +56,15 @@ def classify(
     def work() -> int:
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.machine import share_one_heap
-        from flowers_onnx.sources import STDIN, expand
+        from flowers_onnx.sources import expand
         from flowers_onnx.writers import open_output, result_writer
 
-        sources: Iterable[Source] = expand(paths, sys.stdin.buffer if sys.stdin else None)
-        if len(paths) == 1 and (paths[0] == STDIN or os.path.isfile(paths[0])):
-            sources = list(sources)  # known to be one, it spares the threads
-        else:
+        if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
             share_one_heap()
         classifier = Classifier(model, threads=threads, max_pixels=max_pixels)
         with open_output(out) as stream:
             writer = result_writer(format, stream, show=top_k or 1)
+            sources = expand(paths, sys.stdin.buffer if sys.stdin else None)
             return 1 if writer.write_all(classifier.results(sources, query)) else 0
 
     return Job(work)
