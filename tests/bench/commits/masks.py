@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,12 @@ def _parquet(path: Path) -> bytes:
     forms = [f"{one.path_in_schema} {one.compression} {one.encodings}" for one in columns]
     _, _, schema = str(file.schema).partition("\n")  # the first line has an address in memory
     head = [str(file.schema_arrow), schema, f"{file.num_row_groups} groups", *forms]
-    rows = [json.dumps(row, default=str) for row in file.read().to_pylist()]
+    rows = [json.dumps(row, default=_time) for row in file.read().to_pylist()]
     return "\n".join([*head, *rows, ""]).encode()
+
+
+def _time(value: datetime) -> str:
+    return value.isoformat(timespec="microseconds")  # str() leaves them out if there are none
 
 
 def _sqlite(path: Path) -> bytes:

@@ -166,6 +166,6 @@ def _descriptors(inputs: Path) -> Iterator[Case]:
         yield Case(
             f"{number.name} while standard input is waited for",
             (step("classify", photo, "-", "--format", "jsonl", stop=Stop(number)),
-             step("classify", photo, "-", "--format", "csv", "--output", "out",
-                  stop=Stop(number, 0, ".*"))),
+             step("classify", photo, "-", "--format", "jsonl", "--output", "out",
+                  stop=Stop(number, 1, ".*"))),
         )  # fmt: skip
