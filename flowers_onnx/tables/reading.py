@@ -62,7 +62,8 @@ def _rows(place: str) -> Iterator[AnyRow]:
         except OSError as error:
             raise UsageError(f"{place}: {from_os_error(error)}") from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise _foreign(place) from error
+            reason = f": {error}" if suffix in _TABLES else ""
+            raise UsageError(f"{_foreign(place)}{reason}") from error
 
 
 @contextlib.contextmanager
