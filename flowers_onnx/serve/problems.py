@@ -1,0 +1,49 @@
+"""Refusals, as RFC 9457 has them: ``application/problem+json`` with stable codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flowers_onnx.errors import FlowersError
+
+MEDIA_TYPE = "application/problem+json"
+
+#: The status of an image without an answer, by the code that its record has.
+STATUS_OF_IMAGE_ERROR = {
+    "is_empty": 400,
+    "bad_request": 400,
+    "not_an_image": 415,
+    "unsupported": 415,
+    "truncated": 422,
+    "corrupt": 422,
+    "too_large": 422,
+    "internal_error": 500,
+}
+
+
+class Problem(FlowersError):  # noqa: N818  the word of RFC 9457
+    """A request that gets no answer but a refusal; raised anywhere below a route.
+
+    ``code`` is stable: one of ``IMAGE_ERROR_CODES``, or one that docs/serving.md lists.
+    ``headers`` go with the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers = dict(headers or {})
+
+    def to_record(self, request_id: str) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+        }

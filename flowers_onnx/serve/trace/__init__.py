@@ -1,0 +1,1 @@
+"""What was asked and answered: one row a photo, in objects that are never overwritten."""

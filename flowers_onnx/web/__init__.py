@@ -1,0 +1,1 @@
+"""What the program's pages share: escaping, words in two languages, the content policy."""
