@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from flowers_onnx import __version__
