@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Server, serving
-
-StartServer = Callable[..., Server]
+from serving import Server, StartServer, serving
 
 
 @pytest.fixture(scope="session")

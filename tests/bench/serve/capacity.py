@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import fire
 from figures import Report, medians
@@ -133,7 +133,7 @@ class Library:
             text=True,
         )
 
-    def __enter__(self) -> Library:
+    def __enter__(self) -> Self:
         self._line()  # ready
         return self
 

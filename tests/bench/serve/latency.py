@@ -106,19 +106,17 @@ def main(
     report.say("alone", line(percentiles(milliseconds(alone))) + " ms")
     text = f"{capacity:.1f}/s, {slots} slots: service time {service:.2f} ms"
     report.say("capacity", text, capacity=capacity, service_ms=service, slots=slots)
-    _below(report, below, service, capacity, slots, load)
+    _below(report, below, service, slots, load)
     _above(report, above, service, slots, overload)
     report.finish()
 
 
-def _below(
-    report: Report, found: list[Found], service: float, capacity: float, slots: int, load: float
-) -> None:
+def _below(report: Report, found: list[Found], service: float, slots: int, load: float) -> None:
     name = f"at {load:.0%}"
     answered = percentiles(np.concatenate([one.of(200) for one in found]))
     report.say(f"{name}: answered", line(answered) + " ms", **answered)
     _others(report, name, found)
-    ideal = _queue(load * capacity, service / 1e3, slots)
+    ideal = _queue(load, service / 1e3, slots)
     report.say(f"{name}: a queue's", line(ideal) + " ms", **ideal)
     report.bound(f"{name}: p99 / service", answered["p99"] / service, 3)
 
@@ -175,10 +173,10 @@ def _open(server: Server, job: Job, probe: str) -> Found:
     return Found(answers, probes, server.cpu() - used)
 
 
-def _queue(rate: float, service: float, slots: int) -> dict[str, float]:
+def _queue(load: float, service: float, slots: int) -> dict[str, float]:
     """Percentiles, in ms, of an endless queue: Poisson arrivals, ``service`` seconds for each."""
-    free = [0.0] * slots
-    found = []
+    rate = load * slots / service
+    free, found = [0.0] * slots, []
     for due in arrivals(rate, 100_000 / rate):
         begins = max(due, heapq.heappop(free))
         heapq.heappush(free, begins + service)

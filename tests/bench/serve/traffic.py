@@ -137,7 +137,7 @@ class Traffic:
             connection.abandon()
         await asyncio.sleep(0.01)  # each says that it is lost
         for number, due, _ in self._waiting:
-            self.answers.append(Answer(number, due, due, due, UNANSWERED, False))
+            self.answers.append(Answer(number, due, due, due, UNANSWERED, retry_after=False))
 
     def _next(self) -> None:
         """The next request of a closed loop, if there is one."""
@@ -174,7 +174,8 @@ class Traffic:
             self.open -= 1
             if self._closed:  # where nobody listens, a closed loop would spin
                 await asyncio.sleep(0.05)
-            self.finished(Answer(number, due, loop.time(), loop.time(), UNANSWERED, False))
+            now = loop.time()
+            self.finished(Answer(number, due, now, now, UNANSWERED, retry_after=False))
         else:
             connection.send(number, due, data)
 
@@ -285,7 +286,7 @@ class _Connection(asyncio.Protocol):
             self._traffic.again(number, due, data)
             return
         done = self._loop.time()
-        self._traffic.finished(Answer(number, due, self._sent, done, UNANSWERED, False))
+        self._traffic.finished(Answer(number, due, self._sent, done, UNANSWERED, retry_after=False))
 
 
 def arrivals(rate: float, seconds: float, gaps: str = "poisson", seed: int = 0) -> list[float]:
