@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,6 +152,10 @@ class Server:
         self.process.wait(PATIENCE)
 
 
+#: What the fixture ``start_server`` gives.
+StartServer = Callable[..., Server]
+
+
 @contextlib.contextmanager
 def serving(
     *flags: str | Path,
@@ -220,8 +224,10 @@ def multipart(parts: Sequence[tuple[str, bytes]], boundary: str = "boundary") ->
     return b"".join(
         [
             *(
-                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
-                f'filename="{name}"\r\n\r\n'.encode()
+                (
+                    f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
+                    f'filename="{name}"\r\n\r\n'
+                ).encode()
                 + data
                 + b"\r\n"
                 for name, data in parts
