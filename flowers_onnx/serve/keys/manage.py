@@ -16,15 +16,14 @@ def add(
     ring: Ring, name: str, scopes: Iterable[Scope], expires: datetime | None, now: datetime
 ) -> tuple[Ring, Key]:
     """With a key of a name that no live one has."""
-    if looks_like_key(name):  # and isn't shown
-        raise UsageError("a name is needed for a new key, not a key")
+    check_name(name)
     for entry in ring.entries:
-        if entry.name == check_name(name) and entry.state(now) == "live":
+        if entry.name == name and entry.state(now) == "live":
             raise UsageError(
                 f"there is a live key of the name {name}, {entry.id}: rotate it, or choose "
                 "another name"
             )
-    return _with_new(ring, Entry("", check_name(name), frozenset(scopes), "", now, expires))
+    return _with_new(ring, Entry("", name, frozenset(scopes), "", now, expires))
 
 
 def rotate(

@@ -20,7 +20,7 @@ from flowers_onnx.serve.keys.key import Key, is_short
 
 SCHEMA = "1.0"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"(?!flw_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # and no key
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_HASH = "0" * 64
 
@@ -106,7 +106,7 @@ def ring_of(content: bytes) -> Ring:
 
 
 def check_name(name: str) -> str:
-    """``name``, if a key may have it; raises ``UsageError``."""
+    """``name``, if a key may have it; raises ``UsageError``, which doesn't show it."""
     if not _NAME.fullmatch(name):
         raise UsageError("a key's name is 1 to 64 letters, digits, dots, dashes and underscores")
     return name
