@@ -20,7 +20,7 @@ import pytest
 from fakes.gcs import FakeGcs, fake_gcs
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FLOWERS, PATIENCE, Run, job, posix
+from support import FLOWERS, PATIENCE, ROOT, Run, job, posix
 
 from flowers_onnx import storage
 from flowers_onnx.errors import FlowersError, UsageError
@@ -86,6 +86,7 @@ def test_the_form_of_a_key_stays() -> None:
     assert key.sha256 == hashlib.sha256(PINNED.encode()).hexdigest()
     assert re.search(PATTERN, f"token={PINNED}\n")
     assert PINNED not in repr(key)
+    assert PATTERN in (ROOT / "docs" / "keys.md").read_text()
 
 
 @given(st.data())
@@ -228,6 +229,8 @@ def test_what_a_file_does_not_allow_is_wrong_usage(flowers: Run, tmp_path: Path)
     assert "1 to 64" in refused(flowers, "add", "my app", *place)
     assert "no key nobody" in refused(flowers, "rotate", "nobody", *place)
     assert "can't write" in refused(flowers, "add", "app", "--keys", "no/keys.json", code=4)
+    assert "name of a file" in refused(flowers, "list", "--keys", "file:///a%00b")
+    assert "another machine" in refused(flowers, "list", "--keys", "file://other/keys.json")
     assert "regular" in refused(flowers, "list", "--keys", tmp_path)
 
 
@@ -327,6 +330,15 @@ def test_the_file_keeps_its_mode_and_a_link_stays_one(flowers: Run, tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "real.json").stat().st_mode) == 0o640
     assert [row["name"] for row in listed(flowers, "real.json")] == ["app", "other"]
     assert sorted(os.listdir(tmp_path)) == ["link.json", "real.json"]
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can")
+def test_what_root_changes_stays_its_owners(flowers: Run, tmp_path: Path) -> None:
+    make(flowers, "add", "app")
+    os.chown(tmp_path / "keys.json", 1234, 4321)
+    make(flowers, "rotate", "app")
+    found = (tmp_path / "keys.json").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 4321, 0o600)
 
 
 @posix

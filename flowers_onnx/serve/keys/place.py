@@ -116,8 +116,8 @@ class _LocalFile(KeyFile):
     def signature(self) -> object:
         try:
             found = os.stat(self._path)  # behind links: a mounted secret is renewed by turning one
-        except OSError:
-            return None
+        except (OSError, ValueError):
+            return None  # reading it gives the error
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def save(self, ring: Ring) -> None:
