@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import random
 import signal
@@ -21,6 +22,7 @@ from flowers_onnx.serve.keep import KeptPhoto, Ledger
 from flowers_onnx.serve.keep.ledgers import open_ledger
 from flowers_onnx.serve.options import Options
 from flowers_onnx.serve.trace.row import TraceRow, trace_row
+from flowers_onnx.storage import http
 from flowers_onnx.tables.schema import utc_now
 
 
@@ -46,25 +48,36 @@ def row_of(request_id: str, photo: KeptPhoto | None = None, **more: Any) -> Trac
 
 
 async def work(ledger: Ledger, plan: dict[str, Any], number: int, stopping: asyncio.Event) -> None:
+    """One request after another, or ``every`` pause another one, whatever becomes of them."""
     dice = random.Random(f"{plan['instance']} {number}")
+    tasks: set[asyncio.Task[None]] = set()
     for count in range(1_000_000):
         if stopping.is_set():
-            return
-        request_id = f"{plan['instance']}-{number}-{count}"
+            break
         seed = dice.randrange(50) if dice.random() < 0.3 else dice.random()
         photo = photo_of(random.Random(seed).randbytes(plan["photo_bytes"]))
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(plan.get("deadline", 8)):
-                await ledger.record([row_of(request_id, photo)], [photo])
-            answer = "ok"
-        except StorageError:
-            answer = "no"
-        except TimeoutError:
-            answer = "late"
-        seconds = time.monotonic() - began
-        os.write(1, f"{answer} {request_id} {photo.name} {seconds:.3f}\n".encode())
+        tasks = {task for task in tasks if not task.done()}
+        tasks.add(asyncio.create_task(ask(ledger, f"{plan['instance']}-{number}-{count}", photo)))
+        del photo
+        if not plan.get("every"):
+            await asyncio.wait(tasks)
         await asyncio.sleep(plan["pause"])
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def ask(ledger: Ledger, request_id: str, photo: KeptPhoto) -> None:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(8):
+            await ledger.record([row_of(request_id, photo)], [photo])
+        answer = "ok"
+    except StorageError:
+        answer = "no"
+    except TimeoutError:
+        answer = "late"
+    seconds = time.monotonic() - began
+    os.write(1, f"{answer} {request_id} {photo.name} {seconds:.3f}\n".encode())
 
 
 async def main(plan: dict[str, Any]) -> None:
@@ -80,9 +93,8 @@ async def main(plan: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # as the server does
     plan = json.loads(sys.argv[1])
-    if plan.get("quick"):
-        from flowers_onnx.storage import http
-
-        http.RETRIES = http.RETRIES.new(backoff_factor=0.02, backoff_jitter=0.02)
+    pauses = plan["backoff"]
+    http.RETRIES = http.RETRIES.new(backoff_factor=pauses, backoff_jitter=pauses)
     asyncio.run(main(plan))

@@ -17,12 +17,13 @@ from flowers_onnx.serve.keep.place import Place
 from flowers_onnx.serve.keep.uploads import AT_A_TIME, Hold, Uploads
 from flowers_onnx.serve.trace.row import TraceRow
 
-#: What may wait: requests, rows, bytes of photos and rows; of it notes, which nobody waits for.
+#: What may wait: requests, rows, bytes of photos and rows; and notes, which nobody waits for. All
+#: of it, and what the process needs around it, is less than 20 MB.
 MAX_REQUESTS = 128
 MAX_ROWS = 4000
-MAX_BYTES = 16 << 20
+MAX_BYTES = 12 << 20
 MAX_NOTES = 2000
-MAX_NOTE_BYTES = 4 << 20
+MAX_NOTE_BYTES = 3 << 20
 
 #: How long a server that stops waits for what is on its way.
 CLOSE_SECONDS = 2.5

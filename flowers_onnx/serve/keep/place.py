@@ -13,6 +13,7 @@ from flowers_onnx.errors import StorageError
 from flowers_onnx.serve.keep.threads import Threads
 from flowers_onnx.serve.keep.watch import Watch
 from flowers_onnx.storage import store_for
+from flowers_onnx.storage.uris import is_remote, split
 
 R = TypeVar("R")
 
@@ -33,8 +34,10 @@ class Place:
     """
 
     def __init__(self, uri: str, at_a_time: int) -> None:
-        self.uri = uri.rstrip("/") if uri.strip("/") else uri
         self._store = store_for(uri)
+        if is_remote(uri):
+            split(uri)
+        self.uri = uri.rstrip("/") or uri
         self._watch = Watch(self.uri)
         self._threads = Threads(at_a_time, "flowers-keep")
         self._looking = Threads(1, "flowers-look")
@@ -61,10 +64,8 @@ class Place:
 
     async def check(self) -> None:
         """Raise ``StorageError`` if nothing can be made here."""
-        with self._watch.call():
-            await self._looking.run(
-                partial(self._store.write, self._uri(MARKER), b"", if_absent=True)
-            )
+        work = partial(self._store.write, self._uri(MARKER), b"", if_absent=True)
+        await self._looking.run(work)
 
     async def check_or_say(self) -> None:
         """The same, but what may pass is only said."""
@@ -73,8 +74,9 @@ class Place:
         except TimeoutError:
             say(f"flowers: {self.uri} does not answer; going on without it")
         except StorageError as error:
-            if error.code != "read_error":
+            if error.code != "read_error" or not is_remote(self.uri):
                 raise
+            say(f"flowers: {error}; going on without it")
 
     def close(self) -> None:
         """Let the threads go."""
@@ -99,7 +101,7 @@ class Place:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
             if self._watch.failed:
-                with contextlib.suppress(StorageError):
+                with contextlib.suppress(StorageError), self._watch.call():
                     await self.check()
 
     def _uri(self, name: str) -> str:

@@ -32,6 +32,8 @@ from flowers_onnx.serve.trace.row import TraceRow
 #: Of the spool's size, what only rows of refusals may use: a part of it, and bytes at most.
 _NOTES_PART = 16
 _NOTES_BYTES = 16 << 20
+#: A spool that was full takes photos again when no more than this part of it is in use.
+_ROOM_AGAIN = 0.9
 #: What is left of the disk: shipping needs some, and so do others.
 _DISK_BYTES = 16 << 20
 #: Seconds for which a look at the disk holds, and between tries of notes.
@@ -55,7 +57,8 @@ class SpoolLedger:
             f"given, and from there {' and '.join(ways)}"
         )
         self._limit = spool_bytes
-        self._for_notes = min(_NOTES_BYTES, spool_bytes // _NOTES_PART)
+        self._room = spool_bytes - min(_NOTES_BYTES, spool_bytes // _NOTES_PART)
+        self._was_full = False
         self._bytes = 0
         #: Of what waits for its commit.
         self._memory = Budget(MAX_BYTES)
@@ -87,7 +90,8 @@ class SpoolLedger:
         lines = lines_of(rows) if self._trace else []
         size = sum(len(photo.data) for photo in photos) + sum(map(len, lines))
         why = self.problem()
-        if why is None and self._bytes and self._bytes + size > self._limit - self._for_notes:
+        if why is None and self._bytes and self._bytes + size > self._room:
+            self._was_full = True
             why = self._is_full()
         if why is None and (self._requests >= MAX_REQUESTS or not self._memory.try_take(size)):
             why = f"too much waits for {self.file.path}"
@@ -144,7 +148,9 @@ class SpoolLedger:
                 place.close()
 
     def _full(self) -> str | None:
-        if self._bytes >= self._limit - self._for_notes:
+        # What was full once is so until there is room for more than a small photo.
+        self._was_full &= self._bytes > self._room * _ROOM_AGAIN
+        if self._was_full or self._bytes >= self._room:
             return self._is_full()
         now = time.monotonic()
         if now - self._disk_seen > _FRESH_SECONDS:
