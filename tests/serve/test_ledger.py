@@ -499,6 +499,28 @@ def test_a_disk_that_is_full_is_503_until_there_is_room(bucket: Bucket, tmp_path
         assert what == "no" or photo in photos
 
 
+def test_an_object_that_arrived_unnoticed_is_not_made_again_by_the_next_process(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    options = Options(**bucket.places, durability="spool", spool=str(tmp_path / "spool.sqlite"))
+
+    async def first(ledger: Ledger) -> None:
+        bucket.faults.kinds, bucket.faults.rate = ("cut",), 1
+        await ledger.record([row_of("a")], [])
+        await until(lambda: bucket.faults.injected["cut"] > 1)  # the first try has arrived
+
+    async def second(ledger: Ledger) -> None:
+        await ledger.record([row_of("b")], [])
+        await until(lambda: not ledger.gauges()["spool_bytes"])
+
+    run(first, options, "one")
+    bucket.up()
+    assert len(bucket.objects()) == 1
+    run(second, options, "two")
+    assert bucket.statuses() == {"a": 200, "b": 200}
+    assert len(bucket.objects()) == 2
+
+
 def test_a_spool_is_for_one_process_and_for_its_places(tmp_path: Path) -> None:
     spool = tmp_path / "state" / "spool.sqlite"
     options: dict[str, Any] = {

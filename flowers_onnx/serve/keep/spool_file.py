@@ -1,8 +1,8 @@
 """The spool: one SQLite file, of which one thread knows.
 
 With ``synchronous=FULL`` a commit of WAL waits for the disk once, one of a rollback journal four
-times (counted by strace, 18 kB and a row each). The file is held in exclusive mode: no second process, and
-no file of shared memory beside it. A commit takes all that waits.
+times (counted by strace, 18 kB and a row each). The file is held in exclusive mode: no second
+process, and no file of shared memory beside it. A commit takes all that waits.
 """
 
 from __future__ import annotations
