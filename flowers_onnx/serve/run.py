@@ -43,6 +43,7 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
     log = service.log
     logging.getLogger().addHandler(log)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a client's fault, not ours
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold signed addresses
     service.health.check_model()  # the first inference is slow
     await service.ledger.start()
     server = _Server(_config(service), service)

@@ -87,7 +87,7 @@ def open_service(options: Options) -> Service:
         authenticator,
         admission,
         ledger,
-        open_answers(options, ledger),
+        open_answers(ledger),
         Health(classifier, admission, ledger),
         Metrics(gauges),
         log,

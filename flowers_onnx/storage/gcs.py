@@ -100,11 +100,15 @@ class GcsStore(BucketStore):
             boundary = secrets.token_hex(16)
             # Generation 0 is that of no object.
             condition = {"ifGenerationMatch": "0"} if if_absent else {}
+            body = _multipart(split_object(uri)[1], data, boundary)
             response, _ = self._send(
                 "POST",
                 self._upload_url("multipart", uri, **condition),
-                body=_multipart(split_object(uri)[1], data, boundary),
-                headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+                body=body,
+                headers={
+                    "Content-Type": f"multipart/related; boundary={boundary}",
+                    "Content-Length": str(sum(map(len, body))),
+                },
                 accepted={PRECONDITION_FAILED} if if_absent else (),
             )
             return bool(response.status != PRECONDITION_FAILED)
@@ -149,14 +153,14 @@ class GcsStore(BucketStore):
             raise StorageError(code, f"no access to gs://: {one_line(error)}") from error
 
 
-def _multipart(name: str, data: bytes, boundary: str) -> bytes:
-    """An object's name and content in one body, as Google's client sends a small object."""
+def _multipart(name: str, data: bytes, boundary: str) -> list[bytes]:
+    """An object's name and content, as Google's client sends a small object; nothing is copied."""
     head = (
         f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
         f"{json.dumps({'name': name})}\r\n"
         f"--{boundary}\r\nContent-Type: {_BYTES['Content-Type']}\r\n\r\n"
     )
-    return b"".join([head.encode(), data, f"\r\n--{boundary}--\r\n".encode()])
+    return [head.encode(), data, f"\r\n--{boundary}--\r\n".encode()]
 
 
 class _Content:
