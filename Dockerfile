@@ -1,14 +1,13 @@
-# One image for everything that runs in the cloud: `flowers serve`, and by other arguments
-# `flowers batch` and `flowers trace load`. docs/deployment/container.md explains it.
+# One image for all that runs in the cloud: `flowers serve`, and by other arguments
+# `flowers batch` and `flowers trace load`. docs/deployment/install.md#the-image explains it.
 FROM python:3.11.14-slim-bookworm AS build
 ARG EXTRAS=serve,gcs,bigquery
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY model model
 COPY flowers_onnx flowers_onnx
-# A pip.conf for another index than PyPI comes as a secret, so that it stays out of the image.
-RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    python -m venv /opt/flowers \
+# Another index than PyPI comes by a mounted /etc/pip.conf, so that it stays out of the image.
+RUN python -m venv /opt/flowers \
     && /opt/flowers/bin/pip install --no-cache-dir ".[$EXTRAS]" \
     && /opt/flowers/bin/pip uninstall --yes pip setuptools
 

@@ -45,7 +45,7 @@ wait $wheels
 say "image"
 printf '[global]\nno-index = true\nfind-links = /wheels\n' >"$work/pip.conf"
 buildah "${store[@]}" bud --pull-never --isolation chroot --format docker \
-    --volume "$work/wheels:/wheels:ro" --secret "id=pip.conf,src=$work/pip.conf" \
+    --volume "$work/wheels:/wheels:ro" --volume "$work/pip.conf:/etc/pip.conf:ro" \
     --tag localhost/flowers . >"$work/log" 2>&1 || { tail -30 "$work/log" && exit 1; }
 
 say "runs"
