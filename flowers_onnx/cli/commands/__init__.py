@@ -17,6 +17,7 @@ COMMANDS = {
     "batch": (
         "Classify a bucket or a folder into a file or a table, and continue where a run stopped"
     ),
+    "serve": "Answer over HTTP: an endpoint for programs and a page for people",
     "report": "Make one HTML page, with the photos in it, from the results of a run",
     "beam": "Classify images with Apache Beam: here, or on Dataflow, Flink or Spark",
     "benchmark": "Measure how long classification takes here, and where the time goes",
