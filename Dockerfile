@@ -13,6 +13,8 @@ RUN python -m venv /opt/flowers \
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/flowers /opt/flowers
+# Where keys are mounted; to make it in time isn't possible where all is read-only.
+RUN mkdir -p /etc/flowers/keys
 # By number, so that runAsNonRoot can tell; any other will do as well. Nothing is ever written.
 USER 10001:10001
 # An image whose model can't be loaded is not worth keeping.

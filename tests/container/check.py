@@ -37,18 +37,20 @@ class Image:
     def __init__(self, name: str, podman: list[str]) -> None:
         self.name, self.command = name, podman
 
-    def podman(self, *words: object) -> str:
+    def podman(self, *words: object, shown: bool = False) -> str:
         """What podman prints; raises ``CalledProcessError``, with what went wrong shown."""
         command = [*self.command, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
+        if shown or done.returncode:
             sys.stderr.write(done.stdout + done.stderr)
-            done.check_returncode()
-        return done.stdout.strip()
+        done.check_returncode()
+        return (done.stdout + done.stderr if words[0] == "logs" else done.stdout).strip()
 
     def flowers(self, *words: object, mount: str) -> str:
         """What a command of the image prints."""
-        return self.podman("run", "--rm", "--no-healthcheck", *LIMITS, "-v", mount, self.name, *words)
+        return self.podman(
+            "run", "--rm", "--no-healthcheck", *LIMITS, "-v", mount, self.name, *words
+        )
 
     def inspect(self, container: str, field: str) -> str:
         return self.podman("inspect", "--format", f"{{{{{field}}}}}", container)
@@ -102,75 +104,81 @@ def megabytes(pid: int, field: str) -> float:
     return int(kilobytes) / 1024
 
 
-def check_commands(image: Image, folder: Path) -> None:
+def check_commands(image: Image) -> None:
     """What else the image is for."""
-    shared = f"{SAMPLE}:/photos:ro"
-    print(image.flowers("--version", mount=shared))
-    assert "dahlia" in image.flowers("classify", "/photos/dahlia.jpg", mount=shared)
-    assert "gs://" in image.flowers("batch", "--help", mount=shared)
+    photos = f"{SAMPLE}:/photos:ro"
+    print(image.flowers("--version", mount=photos))
+    assert "dahlia" in image.flowers("classify", "/photos/dahlia.jpg", mount=photos)
+    assert "gs://" in image.flowers("batch", "--help", mount=photos)
 
 
-def check_serve(image: Image, folder: Path) -> None:
-    """Start, answer, keep still, stop."""
-    keys = folder / "keys"
-    keys.mkdir()
-    os.chown(keys, UID, UID)
-    made = image.flowers("keys", "add", "ci", "--keys", "/etc/flowers/keys/keys.json",
-                         mount=f"{keys}:/etc/flowers/keys")  # fmt: skip
-    (key,) = re.findall(r"\bflw_\w+", made)
-
+def check_serve(image: Image, keys: Path, key: str) -> float:
+    """Start, answer, keep still, stop; returns after how many seconds it answered."""
+    # As the image does by itself: on all addresses, with the keys of its mount.
     start = time.monotonic()
     container = image.podman(
-        "run", "--detach", *LIMITS, "-e", f"PORT={PORT}", "-v", f"{keys}:/etc/flowers/keys:ro", image.name
+        *("run", "--detach", *LIMITS, "--env", f"PORT={PORT}"),
+        *("--volume", f"{keys}:/etc/flowers/keys:ro", image.name),
     )
-    pid = int(image.inspect(container, ".State.Pid"))
     try:
+        pid = int(image.inspect(container, ".State.Pid"))
         with network_of(pid):
             alive = wait_for("/livez", start)
             ready = wait_for("/readyz", start)
-            photo = (SAMPLE / "dahlia.jpg").read_bytes()
-            assert ask("POST", "/v1/classify", photo)[0] == 401
-            for _ in range(20):
-                status, answer = ask("POST", "/v1/classify", photo, Authorization=f"Bearer {key}")
-                assert status == 200, answer
-            assert "dahlia" in json.dumps(answer)
-            # One that never sends its body's end must not hold up the stop.
-            half = HTTPConnection("127.0.0.1", PORT, timeout=10)
-            half.putrequest("POST", "/v1/classify")
-            half.putheader("Authorization", f"Bearer {key}")
-            half.putheader("Content-Length", str(len(photo)))
-            half.endheaders(photo[:1000])
+            half = ask_for_answers(key)
         image.podman("healthcheck", "run", container)
         memory = megabytes(pid, "VmHWM")
-        written = image.podman("diff", container)
+        # Podman itself changes folders in which it mounts something.
+        changes = image.podman("diff", container).splitlines()
+        written = [line for line in changes if not line.startswith("C ")]
+        written += os.listdir(f"/proc/{pid}/root/dev/shm")
         stop = time.monotonic()
         image.podman("stop", "--time", 15, container)
         stopped = time.monotonic() - stop
+        half.close()
         code = image.inspect(container, ".State.ExitCode")
         print(
             f"/livez after {alive:.2f} s, /readyz after {ready:.2f} s, "
-            f"at most {memory:.0f} MB, stopped within {stopped:.1f} s"
+            f"at most {memory:.0f} MB, stopped within {stopped:.1f} s with exit code {code}"
         )
-        assert alive < 2, "the image must answer within 2 s"
-        assert code == "0", f"exit code {code}"
+        assert code == "0"
         assert stopped < 10
         assert not written, written
-    finally:
-        sys.stdout.flush()
-        log = subprocess.run(
-            [*image.command, "logs", container], capture_output=True, text=True, check=False
-        )
-        if sys.exc_info()[0]:
-            sys.stderr.write(log.stdout + log.stderr)
-        assert key not in log.stdout + log.stderr, "the key is in the log"
+    except BaseException:
+        image.podman("logs", container, shown=True)
+        raise
+    assert key not in image.podman("logs", container), "the key is in the log"
+    return alive
+
+
+def ask_for_answers(key: str) -> HTTPConnection:
+    """Ask as a stranger and with a key; returns an upload that never ends."""
+    photo = (SAMPLE / "dahlia.jpg").read_bytes()
+    assert ask("POST", "/v1/classify", photo)[0] == 401
+    for _ in range(20):
+        status, answer = ask("POST", "/v1/classify", photo, Authorization=f"Bearer {key}")
+        assert (status, answer["class_id"]) == (200, 60), answer
+    half = HTTPConnection("127.0.0.1", PORT, timeout=10)
+    half.putrequest("POST", "/v1/classify")
+    half.putheader("Authorization", f"Bearer {key}")
+    half.putheader("Content-Length", str(len(photo)))
+    half.endheaders(photo[:1000])
+    return half
 
 
 def main() -> None:
     image = Image(sys.argv[1], sys.argv[2:])
+    check_commands(image)
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        check_commands(image, Path(folder))
-        check_serve(image, Path(folder))
+        keys = Path(folder, "keys")
+        keys.mkdir()
+        os.chown(keys, UID, UID)
+        place = ("--keys", "/etc/flowers/keys/keys.json")
+        made = image.flowers("keys", "add", "ci", *place, mount=f"{keys}:/etc/flowers/keys")
+        (key,) = re.findall(r"\bflw_\w+", made)
+        # A machine that is busy with something else may be slow once, not three times.
+        assert any(check_serve(image, keys, key) < 2 for _ in range(3)), "it took 2 s to answer"
 
 
 if __name__ == "__main__":
