@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.errors import UsageError
+from flowers_onnx.errors import UsageError, missing_extra
 from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
 from flowers_onnx.results import Query
 from flowers_onnx.serve.options import MAX_BODY, Options
+
+#: What [serve] brings.
+_PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
 
 def _text(_flag: str, text: str) -> str:
@@ -35,10 +39,7 @@ def serve(
             flags.choice("keys", "iam", "none"),
         ),
     ] = None,
-    keys: Annotated[
-        str | None,
-        Flag("PLACE", "the file of keys: a path or a bucket's URI ($FLOWERS_KEYS)"),
-    ] = None,
+    keys: flags.Keys = None,
     audience: Annotated[
         str | None, Flag("URL", "with --auth iam: what the tokens were made for")
     ] = None,
@@ -127,12 +128,11 @@ def serve(
     Flags:
     {flags}
     """
-    place = keys or os.environ.get("FLOWERS_KEYS")
     options = Options(
         host=host,
         port=_port() if port is None else port,
-        auth=_auth(auth, place, host),
-        keys=place,
+        auth=_auth(auth, keys, host),
+        keys=keys,
         audience=audience,
         emails=emails,
         rate=rate,
@@ -156,6 +156,8 @@ def serve(
     )
 
     def work() -> int:
+        if None in map(find_spec, _PACKAGES):
+            raise missing_extra("serve", "flowers serve")
         from flowers_onnx.machine import share_one_heap
         from flowers_onnx.serve.run import run
 
@@ -175,9 +177,12 @@ def _port() -> int:
 def _auth(auth: str | None, keys: str | None, host: str) -> str:
     if auth is not None:
         return auth
-    if keys:
+    from flowers_onnx.serve.keys.auth import is_loopback
+    from flowers_onnx.serve.keys.place import chosen_place
+
+    if chosen_place(keys):
         return "keys"
-    if host in {"127.0.0.1", "::1", "localhost"}:
+    if is_loopback(host):
         return "none"
     raise UsageError(
         f"serve on {host} needs --auth keys, iam or none: who may ask? (see flowers keys)"
