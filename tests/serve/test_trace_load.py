@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from fakes.gcs import fake_gcs
 from fakes.s3 import fake_s3
 from fakes.server import Fake
 from serve.traces import DAY, TABLE, URI, as_loaded, put, row, rows_of
-from support import FLOWERS, PATIENCE, Run, job, posix
+from support import FLOWERS, PATIENCE, ROOT, Run, blocks, job, posix
 
 from flowers_onnx import storage
 from flowers_onnx.errors import OutputError, UsageError
@@ -29,6 +30,8 @@ from flowers_onnx.serve.trace.objects import object_name
 from flowers_onnx.serve.trace.options import LoadOptions
 from flowers_onnx.serve.trace.row import REQUESTS
 from flowers_onnx.tables import SUFFIXES, sink_for
+
+PAGE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -413,6 +416,21 @@ def test_places_that_make_no_sense(flowers: Run) -> None:
         done = flowers("trace", "load", *words)
         assert done.returncode == 2
         assert done.stderr.count(b"\n") == 1
+
+
+def test_every_column_is_documented() -> None:
+    table = re.findall(r"^\| the .* \|$", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(table))) == {each.name for each in REQUESTS.fields}
+
+
+def test_the_questions_of_the_page_have_answers(trace: Path, tmp_path: Path) -> None:
+    put(trace, rows_of(9), 0)
+    load(trace, tmp_path / "requests.sqlite")
+    database = sqlite3.connect(tmp_path / "requests.sqlite")
+    refused, unsure = re.findall(r"SELECT [^;]*;", blocks(PAGE, "sql")[1])
+    assert database.execute(refused).fetchall() == [(None, 415, "not_an_image", 2)]
+    assert len(database.execute(unsure).fetchall()) == 7
+    database.close()
 
 
 def test_it_starts_without_what_classifies(tmp_path: Path) -> None:
