@@ -34,6 +34,8 @@ ENGLISH = "\n".join(read(page) for page in TWINS)
 SPANISH = "\n".join(read(page) for page in TWINS.values())
 BATCH = read(DOCS / "batch.md")
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+TRACE = read(DOCS / "trace.md")
+SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
 needs_systemd = needs("systemd-analyze")
@@ -55,7 +57,9 @@ def command_lines(page: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", [ENGLISH, SPANISH, BATCH], ids=["english", "spanish", "batch"])
+@pytest.mark.parametrize(
+    "page", [ENGLISH, SPANISH, BATCH, TRACE], ids=["english", "spanish", "batch", "trace"]
+)
 def test_documented_command_lines_are_valid(page: str) -> None:
     lines = command_lines(page)
     assert lines
@@ -291,4 +295,4 @@ def test_extras_that_are_named_exist() -> None:
 
 def test_the_pages_name_every_file_that_is_to_be_deployed() -> None:
     for path in DEPLOY.iterdir():
-        assert f"deploy/{path.name}" in ENGLISH, path.name
+        assert f"deploy/{path.name}" in ENGLISH + TRACE, path.name
