@@ -118,13 +118,16 @@ class GcsStore(BucketStore):
         found = unless_missing(lambda: self._send("GET", url))
         return found and _item(split_object(uri)[0], json.loads(found[1]))
 
-    def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
+    def _objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[Item]:
         query = {"prefix": prefix, "fields": "items(name,generation,size),nextPageToken"}
+        if after:
+            query["startOffset"] = after  # itself among them
         while True:
             url = f"{self._endpoint}/storage/v1/b/{_quote(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._send("GET", url)[1])
             for found in page.get("items", ()):
-                yield _item(bucket, found)
+                if found["name"] != after:
+                    yield _item(bucket, found)
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]

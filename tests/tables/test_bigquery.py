@@ -357,8 +357,8 @@ def test_parts_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(30)
 
     def digests(rows: list[Row]) -> list[tuple[int, str]]:
-        lines = [to_json(RESULTS.table_row(row)) for row in rows]
-        parts = bigquery._parts(lines, "t")
+        lines = [to_json(RESULTS.table_row(row)).encode() + b"\n" for row in rows]
+        parts = bigquery._parts(iter(lines), "t")
         return [(len(part.read()), digest) for part, digest in parts if not part.seek(0)]
 
     whole = digests(rows)

@@ -18,6 +18,7 @@ COMMANDS = {
         "Classify a bucket or a folder into a file or a table, and continue where a run stopped"
     ),
     "report": "Make one HTML page, with the photos in it, from the results of a run",
+    "trace": "Load what flowers serve has kept of its requests, forget it, or train on it",
     "beam": "Classify images with Apache Beam: here, or on Dataflow, Flink or Spark",
     "benchmark": "Measure how long classification takes here, and where the time goes",
     "labels": "List the classes that the model knows",
