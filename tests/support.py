@@ -47,6 +47,7 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "chromium-headless-shell": "chromium-headless-shell",
     "systemd-analyze": "systemd",
+    "exiftool": "libimage-exiftool-perl",
 }
 
 
