@@ -71,7 +71,8 @@ def _blank(data: bytes, *, keep_xmp: bool) -> bytes:
             ranges.write(start, blank_xmp(data[start:end]))
         else:
             ranges.write(item.type_at, b"free")
-    return bytes(memoryview(ranges.content)[: boxes[-1].end])
+    ranges.blank(0, boxes[-1].end)
+    return ranges.joined()
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:

@@ -80,8 +80,10 @@ def clean(data: bytes) -> bytes:
     """The file without what isn't the picture."""
     view, parts, info = memoryview(data), list[bytes | memoryview]([b"\xff\xd8"]), dict[str, Any]()
     exif_at, has_scan = 1, False  # EXIF comes first, or behind JFIF
+    is_left_out = False
     for segment in segments(data, 0, len(data)):
         marker, start, end = segment
+        is_left_out = False
         if not marker:
             parts.append(view[start:end])
             continue
@@ -92,6 +94,7 @@ def clean(data: bytes) -> bytes:
             _read(data[start + 2 : end], info)
         has_scan |= marker == _SOS
         size = kept(data, segment)
+        is_left_out = not size
         leads = marker == _JFIF and len(parts) == 1
         if size == end - start:
             parts += (b"\xff%c" % marker, view[start:end])
@@ -101,6 +104,8 @@ def clean(data: bytes) -> bytes:
             parts += (b"\xff%c" % marker, size.to_bytes(2, "big"), payload)
         if leads:
             exif_at = len(parts)
+    if is_left_out:
+        parts.append(b"\xff\xd9")  # what is left out had ended the scan
     if not has_scan:
         raise CannotCleanError("no JPEG scan")
     if block := orientation.exif(orientation.told_by(info)):

@@ -13,12 +13,16 @@ class Ranges:
         self.content = bytearray(len(data))
         self._end = 0
 
-    def keep(self, start: int, end: int) -> None:
-        """Keep these bytes; raises ``CannotCleanError`` where the file has no such."""
+    def blank(self, start: int, end: int) -> None:
+        """Have these bytes, as zeros; raises ``CannotCleanError`` where the file has no such."""
         if not 0 <= start <= end <= len(self._view):
             raise CannotCleanError("it points to what is beyond its end")
-        self.content[start:end] = self._view[start:end]
         self._end = max(self._end, end)
+
+    def keep(self, start: int, end: int) -> None:
+        """Have these bytes as they are; raises the same."""
+        self.blank(start, end)
+        self.content[start:end] = self._view[start:end]
 
     def write(self, start: int, new: bytes) -> None:
         """Put other bytes there, as many as they are."""
@@ -26,5 +30,5 @@ class Ranges:
         self.content[start : start + len(new)] = new
 
     def joined(self) -> bytes:
-        """The file up to the last byte that is kept."""
+        """The file up to the last byte that it must have."""
         return bytes(memoryview(self.content)[: self._end])

@@ -178,6 +178,7 @@ def _keep_jpeg(data: bytes, start: int, end: int, ranges: Ranges) -> None:
     """Keep a JPEG stream, but for the content of segments that aren't the picture."""
     if data[start : start + 2] != b"\xff\xd8":
         raise CannotCleanError("a strip or a tile that is no JPEG")
+    ranges.blank(start, end)
     ranges.keep(start, start + 2)
     for segment in jpeg.segments(data, start, end):
         marker, first, behind = segment
