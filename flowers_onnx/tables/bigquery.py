@@ -72,6 +72,7 @@ class BigQueryTable:
         self._uri, self._schema, self._columns = uri, schema, table_schema(schema)
         self._project, self._dataset, self._table = table_of(uri)
         self._client = _client(self._project, uri)
+        self._insertable: bigquery.Table | None = None
 
     def existing(self) -> Iterator[AnyRow]:
         with self._plain_errors():
@@ -120,16 +121,21 @@ class BigQueryTable:
 
         Returns what is wrong with those that the table refuses; the others are in it.
         """
+        known, self._insertable = self._insertable, None  # looked at again after an error
         with self._plain_errors():
-            table = self._find() or self._create()
-            refused = _APPEAR(self._client.insert_rows_json)(
-                table,
-                [self._schema.table_row(row) for row in rows.values()],
-                row_ids=list(rows),
-                skip_invalid_rows=True,
-                retry=None,
-                timeout=_INSERT_SECONDS,
-            )
+            table = known or self._find() or self._create()
+            try:
+                refused = _APPEAR(self._client.insert_rows_json)(
+                    table,
+                    [self._schema.table_row(row) for row in rows.values()],
+                    row_ids=list(rows),
+                    skip_invalid_rows=True,
+                    retry=None,
+                    timeout=_INSERT_SECONDS,
+                )
+            except exceptions.BadRequest as error:  # as it will be next time
+                return [_message(error)] * len(rows)
+        self._insertable = table
         return [str(each["errors"][0].get("message")) for each in refused]
 
     def _lines(self, rows: Iterable[AnyRow]) -> Iterator[bytes]:

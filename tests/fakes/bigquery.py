@@ -1,6 +1,7 @@
 """The few REST calls of BigQuery that the program makes, as strict as the real service.
 
-Datasets, tables, load jobs by resumable upload, and ``tabledata.list``; all state is in memory.
+Datasets, tables, load jobs by resumable upload, ``tabledata.list`` and ``insertAll``, which never
+makes use of an insertId: the service promises no more. All state is in memory.
 What the program doesn't use is refused, so that a change of the program shows here.
 """
 
@@ -80,6 +81,9 @@ class BigQueryFake:
     rate: float = 0
     seed: int = 1
     page_rows: int = 1000
+    #: Called with ``METHOD path`` of a request before it is done, and after it, unanswered.
+    before: Callable[[str], object] = lambda _request: None
+    after: Callable[[str], object] = lambda _request: None
 
     def __post_init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -137,7 +141,9 @@ class BigQueryFake:
             if fault == "drop_before":
                 raise ConnectionAbortedError
             self._settle()
+            self.before(f"{method} {path}")
             answer = self._route(method, path, headers, body, fails=fault == "job_fails")
+            self.after(f"{method} {path}")
             if fault == "drop_after":
                 raise ConnectionAbortedError
             return answer
@@ -164,6 +170,7 @@ class BigQueryFake:
             ("POST", dataset + r"/tables", self._insert_table),
             ("GET", dataset + r"/tables/([^/]+)", self._get_table),
             ("GET", dataset + r"/tables/([^/]+)/data", self._list),
+            ("POST", dataset + r"/tables/([^/]+)/insertAll", self._insert_all),
             ("GET", r"/bigquery/v2/projects/([^/]+)/jobs/([^/]+)", self._get_job),
             ("POST", r"/upload/bigquery/v2/projects/([^/]+)/jobs", self._begin_upload),
             ("PUT", r"/upload/session/(\w+)", self._upload),
@@ -233,6 +240,29 @@ class BigQueryFake:
         if start + len(page) < len(table.rows):
             answer["pageToken"] = str(start + len(page))
         return _Answer(answer)
+
+    def _insert_all(
+        self, project: str, dataset: str, name: str, *, body: bytes, **_: Any
+    ) -> _Answer:
+        table = self._visible(f"{project}.{dataset}.{name}")
+        request = json.loads(body)
+        rows = request.pop("rows")
+        if request != {"skipInvalidRows": True}:
+            raise RefusedError(400, "invalid", f"unexpected parameters {request}")
+        if not rows or len(body) > 10_000_000:
+            raise RefusedError(400, "invalid", "No rows present, or too many, in the request.")
+        errors = []
+        for index, row in enumerate(rows):
+            try:
+                if row.keys() != {"insertId", "json"} or len(row["insertId"]) > 128:
+                    raise RefusedError(400, "invalid", f"row {index}: no row")
+                _check_row(row["json"], table.resource["schema"]["fields"], f"row {index}")
+                table.rows.append(row["json"])
+            except RefusedError as error:
+                reasons = [{"reason": error.reason, "message": str(error), "location": ""}]
+                errors.append({"index": index, "errors": reasons})
+        kind = {"kind": "bigquery#tableDataInsertAllResponse"}
+        return _Answer({**kind, "insertErrors": errors} if errors else kind)
 
     def _begin_upload(
         self, project: str, *, query: dict[str, str], body: bytes, **_: Any

@@ -53,18 +53,21 @@ class Loader(Protocol):
         """Return when all that was there is loaded."""
 
 
-def run(options: LoadOptions) -> int:
+_CLOCK = Clock()
+
+
+def run(options: LoadOptions, clock: Clock = _CLOCK) -> int:
     """Load what isn't loaded; returns the exit code: 1 if a line couldn't be understood."""
     check_place(options.to)
     trace = Trace(options.trace)
-    loader = loader_for(trace, options.to)
+    loader = loader_for(trace, options.to, clock)
     if options.follow:
-        _follow(loader, options.to)
+        _follow(loader, options.to, clock)
     loader.load()
     return 1 if trace.left_out else 0
 
 
-def loader_for(trace: Trace, to: str, clock: Clock = Clock()) -> Loader:  # noqa: B008  immutable
+def loader_for(trace: Trace, to: str, clock: Clock) -> Loader:
     """The loader for a place; raises ``UsageError`` for one that can't be had."""
     if is_table(to):
         return TableLoader(trace, cast("BigQueryTable", sink_for(to, REQUESTS)), to, clock)
@@ -79,6 +82,7 @@ class TableLoader:
 
     def load(self) -> None:
         goal: ObjectSet | None = None  # what was there when we came, once all of it is known
+        waited_for: int | None = None
         while True:
             identity = self._table.identity()
             manifests = Manifests(self._trace.place, identity)
@@ -93,8 +97,10 @@ class TableLoader:
                 return
             if is_all and goal is None:
                 goal = objects
-            if pause := pause_behind(newest, self._clock.now()):
+            pause = pause_behind(newest, self._clock.now())
+            if newest and pause and waited_for != newest.number:
                 self._clock.sleep(pause)
+                waited_for = newest.number  # once, wherever our clock is
                 continue  # with what came meanwhile, if nobody else took it
             # Whoever is first makes it, and everybody finishes it.
             manifests.make(following(newest, objects, self._clock.now()))
@@ -174,7 +180,7 @@ def _key(row: Mapping[str, Any]) -> int:
     return int.from_bytes(hashlib.blake2b(row_id(row).encode(), digest_size=8).digest())
 
 
-def _follow(loader: Loader, to: str) -> NoReturn:
+def _follow(loader: Loader, to: str, clock: Clock) -> NoReturn:
     """Load again and again; SIGTERM ends that at any moment, with exit code 0."""
     pause, has_loaded = _FIRST_PAUSE, False
     with _sigterm_ends():
@@ -186,13 +192,13 @@ def _follow(loader: Loader, to: str) -> NoReturn:
                 if not (has_loaded or getattr(error, "code", None) == "read_error"):
                     raise
                 say(f"flowers: {error}; tries again in {pause} s")
-                time.sleep(pause)
+                clock.sleep(pause)
                 pause = min(2 * pause, _LAST_PAUSE)
                 continue
             if not has_loaded:
                 say(f"flowers: {to}: all that was there is loaded; goes on with what comes")
             pause, has_loaded = _FIRST_PAUSE, True
-            time.sleep(EVERY)
+            clock.sleep(EVERY)
 
 
 @contextlib.contextmanager

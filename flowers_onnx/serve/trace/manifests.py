@@ -53,7 +53,7 @@ def following(last: Manifest | None, objects: ObjectSet, now: float) -> Manifest
     """The manifest that loads ``objects``, behind ``last``."""
     # Behind the last one by every clock: else two that differ would have two loads a minute.
     time = max(now, last.time + EVERY) if last else now
-    loaded = ObjectSet(last.loaded if last else ())
+    loaded = last.loaded.since(last.since) if last else ObjectSet()
     for name in objects:
         loaded.add(name)
     # The earlier of the two: there may be more of the past than a load takes, and an

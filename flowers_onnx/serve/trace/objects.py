@@ -102,7 +102,7 @@ class ObjectSet:
         return max((day for day, _ in self._runs), default="")
 
     def since(self, day: str) -> ObjectSet:
-        """Those of ``day`` and later."""
+        """A copy of those of ``day`` and later, as cheap as there are few runs."""
         found = ObjectSet()
         found._runs = {key: [*map(list, runs)] for key, runs in self._runs.items() if key[0] >= day}
         return found
