@@ -80,31 +80,16 @@ def clean(data: bytes) -> bytes:
     """The file without what isn't the picture."""
     view, parts, info = memoryview(data), list[bytes | memoryview]([b"\xff\xd8"]), dict[str, Any]()
     exif_at, has_scan = 1, False  # EXIF comes first, or behind JFIF
-    is_left_out = False
+    written = parts
     for segment in segments(data, 0, len(data)):
-        marker, start, end = segment
-        is_left_out = False
-        if not marker:
-            parts.append(view[start:end])
-            continue
-        if marker == _EOI:
-            parts.append(b"\xff\xd9")
-            break
-        if marker == _EXIF and not has_scan:
-            _read(data[start + 2 : end], info)
-        has_scan |= marker == _SOS
-        size = kept(data, segment)
-        is_left_out = not size
-        leads = marker == _JFIF and len(parts) == 1
-        if size == end - start:
-            parts += (b"\xff%c" % marker, view[start:end])
-        elif size:  # shortened: JFIF may hold a thumbnail, of this width and height
-            payload = data[start + 2 : start + size]
-            payload = payload[:12] + b"\0\0" if marker == _JFIF else payload
-            parts += (b"\xff%c" % marker, size.to_bytes(2, "big"), payload)
-        if leads:
-            exif_at = len(parts)
-    if is_left_out:
+        if segment.marker == _EXIF and not has_scan:
+            _read(data[segment.start + 2 : segment.end], info)
+        has_scan |= segment.marker == _SOS
+        written = _written(data, view, segment)
+        if segment.marker == _JFIF and len(parts) == 1:
+            exif_at += len(written)
+        parts += written
+    if not written:
         parts.append(b"\xff\xd9")  # what is left out had ended the scan
     if not has_scan:
         raise CannotCleanError("no JPEG scan")
@@ -119,6 +104,22 @@ def _read(payload: bytes, info: dict[str, Any]) -> None:
         info["exif"] = info["exif"] + payload[6:] if "exif" in info else payload
     elif payload.startswith(_XMP):
         info["xmp"] = payload[len(_XMP) :]
+
+
+def _written(data: bytes, view: memoryview, segment: Segment) -> list[bytes | memoryview]:
+    """What is kept of a segment, with its marker."""
+    marker, start, end = segment
+    if not marker:
+        return [view[start:end]]
+    size, code = kept(data, segment), b"\xff%c" % marker
+    if size == end - start:
+        return [code, view[start:end]]
+    if not size:
+        return []
+    payload = data[start + 2 : start + size]
+    if marker == _JFIF:  # what follows is a thumbnail of the width and height that end it
+        payload = payload[:12] + b"\0\0"
+    return [code, _sized(payload)]
 
 
 def _sized(payload: bytes) -> bytes:
