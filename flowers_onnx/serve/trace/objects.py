@@ -157,8 +157,10 @@ class Trace:
                 if last is None:
                     yield name, item
                 elif last - name.sequence > _PAGE:
-                    after = object_name(self.place, *name._replace(sequence=last))
-                    break
+                    behind = object_name(self.place, *name._replace(sequence=last))
+                    if behind > start:
+                        after = behind
+                        break
 
     def rows(self, names: Iterable[ObjectName]) -> Iterator[TraceRow]:
         """The rows of these objects, in their order; many are read at a time.
