@@ -49,6 +49,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "exiftool": "libimage-exiftool-perl",
 }
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -124,6 +125,20 @@ class Manifests:
 
     def _place(self, number: int) -> str:
         return f"{self._folder}/{number:08}.json"
+
+
+def unfinished(trace: str) -> Iterator[Manifest]:
+    """The newest load into each table that has loads, unless its rows are in the table."""
+    folder = f"{trace.rstrip('/')}/loads/"
+    store, after = store_for(folder), ""
+    while first := next((i for i in store.scan(folder, after) if _NAME.fullmatch(i.uri)), None):
+        content = json.loads(store.download(first.uri) or b"{}")
+        if "table" in content:
+            manifests = Manifests(trace, content["table"])
+            newest = manifests.newest()
+            if newest and not manifests.is_done(newest):
+                yield newest
+        after = first.uri.rpartition("/")[0] + "/~"  # behind all of this table's
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
