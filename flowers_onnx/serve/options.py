@@ -30,7 +30,7 @@ class Options:
     model: str | None = None
     keep: str | None = None
     trace: str | None = None
-    durability: str = "best-effort"  # strict, spool or best-effort
+    durability: str | None = None  # strict, spool or best-effort
     spool: str | None = None
     spool_bytes: int = 1 << 30
     keep_exif: bool = False

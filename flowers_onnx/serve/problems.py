@@ -37,11 +37,16 @@ class Problem(FlowersError):  # noqa: N818  the word of RFC 9457
         self.status, self.code, self.detail = status, code, detail
         self.headers = dict(headers or {})
 
-    def to_record(self, request_id: str) -> dict[str, Any]:
-        """The body of the answer."""
+    @property
+    def title(self) -> str:
+        """What the status says."""
+        return HTTPStatus(self.status).phrase
+
+    def to_record(self, request_id: str | None) -> dict[str, Any]:
+        """The body of the answer; no id for what never became a request."""
         return {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

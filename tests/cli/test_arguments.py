@@ -85,6 +85,7 @@ SENSELESS: dict[str, list[list[str]]] = {
     "batch": [[], ["x"], ["x", "--out=x.csv", "--journal=x.csv"]],
     "report": [[]],
     "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
+    "keys": [[], ["add", "--keys=x"], ["list", "--keys=x", "--grace=1h"]],
     "benchmark": [["-"], ["x", "--compare=a,b"]],
     "labels": [["x"]],
     "info": [["x"]],

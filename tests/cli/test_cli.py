@@ -359,6 +359,7 @@ SOUND: dict[str, list[str]] = {
     "batch": ["x", "--out=x.csv"],
     "report": ["x"],
     "beam": ["x", "--out=x.jsonl"],
+    "keys": ["list", "--keys=x"],
     "benchmark": [],
     "labels": [],
     "info": [],

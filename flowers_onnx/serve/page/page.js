@@ -153,7 +153,7 @@
         ask(status === 401 ? words.key_wrong : words.key_forbidden);
       }
     } else {
-      fail(photo, reason(status, answer), status === 429 || status >= 500);
+      fail(photo, reason(status, answer), [408, 429].includes(status) || status >= 500);
     }
   }
 

@@ -35,8 +35,8 @@ class Page:
     """The page of one server, made once.
 
     ``auth`` is ``keys``, ``iam`` or ``none``: a field for the key is there only if one is wanted.
-    ``keeps`` and ``keep_exif`` are what the page says is kept; ``max_body`` (bytes) is told before
-    anything is sent. ``labels`` are what the model knows, if the page shall list them.
+    ``keeps`` (photos), ``traces`` (answers) and ``keep_exif`` are what the page says is kept;
+    ``max_body`` (bytes) is told before anything is sent; ``labels`` are what the model knows.
     """
 
     def __init__(
@@ -44,14 +44,17 @@ class Page:
         *,
         auth: str,
         keeps: bool,
+        traces: bool,
         keep_exif: bool,
         max_body: int,
         version: str,
         model: str,
-        labels: Sequence[Label] = (),
+        labels: Sequence[Label],
     ) -> None:
         self._auth, self._max_body, self._labels = auth, max_body, labels
-        self._kept = ("kept_exif" if keep_exif else "kept") if keeps else "not_kept"
+        self._kept = "traced" if traces else "not_kept"
+        if keeps:
+            self._kept = "kept_exif" if keep_exif else "kept"
         self._given = {"version": safe(version), "model": safe(model)}
         self._answers = {lang: self._answer(Words(lang, TEXTS[lang])) for lang in LANGUAGES}
 
@@ -109,8 +112,6 @@ class Page:
         return Template(assets.read(__package__, "key.html")).substitute(texts)
 
     def _about(self, words: Words) -> str:
-        if not self._labels:
-            return ""
         count = len(self._labels)
         named = sorted(self._labels, key=lambda each: _plain(each.name(words.lang)))
         kinds = "".join(

@@ -19,6 +19,10 @@ TEXTS: dict[str, dict[str, str]] = {
             "Your photos go to this server and nowhere else. "
             "It keeps neither the photo nor the answer."
         ),
+        "traced": (
+            "Your photos go to this server and nowhere else. "
+            "Whoever runs it keeps the answers, and not the photos."
+        ),
         "kept": (
             "Your photos go to this server and nowhere else. Whoever runs it keeps each photo with "
             "its answer, without what the file says of where, when and with what it was taken."
@@ -66,6 +70,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "not_kept": (
             "Tus fotos van a este servidor y a ningún otro sitio. "
             "No guarda ni la foto ni la respuesta."
+        ),
+        "traced": (
+            "Tus fotos van a este servidor y a ningún otro sitio. "
+            "Quien lo administra guarda las respuestas, y no las fotos."
         ),
         "kept": (
             "Tus fotos van a este servidor y a ningún otro sitio. Quien lo administra guarda cada "
@@ -127,6 +135,7 @@ SCRIPT: dict[str, dict[str, str]] = {
         "truncated": "The file ends before the photo does. Was it copied completely?",
         "corrupt": "The file is damaged.",
         "too_large": "The photo has too many pixels. Make it smaller and try again.",
+        "408": "The upload broke off, or was too slow.",
         "413": "The file is larger than {size}, the most that this server takes.",
         "503": "The server is too busy. Try again later.",
         "failed": "The server failed on this one. Its number is {id}.",
@@ -159,6 +168,7 @@ SCRIPT: dict[str, dict[str, str]] = {
         "truncated": "El archivo acaba antes que la foto. ¿Se copió entero?",
         "corrupt": "El archivo está dañado.",
         "too_large": "La foto tiene demasiados píxeles. Redúcela y reinténtalo.",
+        "408": "El envío se cortó o fue demasiado lento.",
         "413": "El archivo pasa de {size}, lo máximo que acepta este servidor.",
         "503": "El servidor está demasiado ocupado. Reinténtalo más tarde.",
         "failed": "El servidor ha fallado con esta. Su número es {id}.",

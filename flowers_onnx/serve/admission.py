@@ -1,0 +1,107 @@
+"""Who gets in: as many requests as there are slots, and a few that wait; others are told at once.
+
+A request is admitted when its body is there. Its photos then take slots one after another, each
+behind what waits already, so that a request of many photos delays others by one photo, not by all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from flowers_onnx.serve.problems import Problem
+
+T = TypeVar("T")
+
+#: Nobody waits longer than a few photos take.
+_RETRY = {"Retry-After": "1"}
+
+
+def busy(detail: str) -> Problem:
+    """The refusal of one too many."""
+    return Problem(429, "too_many_requests", detail, _RETRY)
+
+
+class Admission:
+    """Slots for photos in work, a bounded queue, and a bound for bodies in memory.
+
+    Used from the event loop's thread alone, but for the work itself.
+    """
+
+    def __init__(self, slots: int, queue: int, body_bytes: int) -> None:
+        self.slots, self.queue = slots, queue
+        self._room = body_bytes
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="flowers-slot")
+        self._numbers = itertools.count()
+        #: When the photos in work were begun.
+        self._begun: dict[int, float] = {}
+        self.admitted = 0
+
+    @property
+    def in_work(self) -> int:
+        """Photos in a slot."""
+        return len(self._begun)
+
+    @property
+    def body_bytes(self) -> int:
+        """What may still come in bodies."""
+        return self._room
+
+    def check(self) -> None:
+        """Raise the ``Problem`` of a request for which there is no place."""
+        if self.admitted >= self.slots + self.queue:
+            raise busy("all slots and places in the queue are taken; try again in a moment")
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among those admitted, or the ``Problem`` of ``check``."""
+        self.check()
+        self.admitted += 1
+        try:
+            yield
+        finally:
+            self.admitted -= 1
+
+    def take_bytes(self, count: int) -> None:
+        """Reserve memory for a part of a body; ``give_bytes`` ends it."""
+        if count > self._room:
+            raise busy("too many uploads are under way; try again in a moment")
+        self._room -= count
+
+    def give_bytes(self, count: int) -> None:
+        """Say that a body is in memory no longer."""
+        self._room += count
+
+    async def run(self, work: Callable[[], T]) -> tuple[T, float]:
+        """What ``work`` gives in a slot of its own, and how many seconds it waited for one.
+
+        Who stops waiting doesn't stop the work: a slot is free when its thread is.
+        """
+        asked = time.perf_counter()
+        number = next(self._numbers)
+        begun = 0.0
+
+        def in_slot() -> T:
+            nonlocal begun
+            begun = self._begun[number] = time.perf_counter()
+            try:
+                return work()
+            finally:
+                del self._begun[number]
+
+        done = await asyncio.get_running_loop().run_in_executor(self._pool, in_slot)
+        return done, begun - asked
+
+    def longest(self) -> float:
+        """For how many seconds the oldest photo has been in work; 0 if there is none."""
+        begun = list(self._begun.values())
+        return time.perf_counter() - min(begun) if begun else 0
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

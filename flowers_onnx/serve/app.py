@@ -1,0 +1,233 @@
+"""The routes, and what all of them share: ids, headers, problems, the log and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowers_onnx.errors import StorageError
+from flowers_onnx.record import to_json
+from flowers_onnx.serve import metrics
+from flowers_onnx.serve.classify import ANSWER_SECONDS, Classify, exchange_of, query_of
+from flowers_onnx.serve.exchange import Exchange
+from flowers_onnx.serve.keys import Scope as KeyScope
+from flowers_onnx.serve.openapi import openapi
+from flowers_onnx.serve.problems import MEDIA_TYPE, Problem
+from flowers_onnx.serve.service import Service
+
+CLASSIFY = "/v1/classify"
+
+#: On every answer; the page has a stricter policy of its own.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+#: Nobody wants a line each time that a probe looks in.
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(service: Service) -> ASGIApp:
+    """The application of one service."""
+    routes = _Routes(service)
+    middleware = []
+    if origins := service.options.cors:
+        middleware = [
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=[
+                    *("Authorization", "X-API-Key", "Content-Type"),
+                    *("Idempotency-Key", "X-Request-Id", "Traceparent"),
+                ],
+                expose_headers=["Request-Id", "Retry-After", "Idempotent-Replayed"],
+            )
+        ]
+    table: dict[str, tuple[str, Handler]] = {
+        CLASSIFY: ("POST", Classify(service).answer),
+        "/v1/labels": ("GET", routes.labels),
+        "/v1/model": ("GET", routes.model),
+        "/livez": ("GET", routes.livez),
+        "/readyz": ("GET", routes.readyz),
+        "/metrics": ("GET", routes.metrics),
+        "/openapi.json": ("GET", routes.openapi),
+        "/": ("GET", routes.page),
+    }
+    app = Starlette(
+        routes=[
+            Route(path, handler, methods=[method]) for path, (method, handler) in table.items()
+        ],
+        middleware=middleware,
+        exception_handlers={
+            Problem: _on_problem,
+            HTTPException: _on_http_exception,
+            Exception: _on_error,
+        },
+    )
+    return Exchanges(app, service, frozenset(table))
+
+
+class Exchanges:
+    """Around the application: gives each request its ``Exchange``, and tells of it afterwards."""
+
+    def __init__(self, app: ASGIApp, service: Service, paths: frozenset[str]) -> None:
+        self._app, self._service, self._paths = app, service, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        service = self._service
+        headers = Headers(scope=scope)
+        client = scope["client"]
+        exchange = Exchange(
+            scope["method"],
+            headers,
+            service.instance,
+            client[0] if client and service.options.client_address else None,
+            route=scope["path"] if scope["path"] in self._paths else "(unknown)",
+        )
+        scope["flowers.exchange"] = exchange
+        extra = _extra_headers(exchange)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                given = {name for name, _ in message["headers"]}
+                more = [(name, value) for name, value in _RAW_HEADERS if name not in given]
+                message["headers"] = [*message["headers"], *more, *extra]
+                await self._note(exchange)
+            else:
+                exchange.sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            service.metrics.request(exchange)
+            if exchange.route not in _QUIET or exchange.status >= 400:
+                service.log.request(exchange)
+
+    async def _note(self, exchange: Exchange) -> None:
+        """The row of a request that was refused before there was a photo to tell of."""
+        if exchange.kept or exchange.route != CLASSIFY or not self._service.traces:
+            return
+        exchange.kept = True
+        rows, ledger = [exchange.row()], self._service.ledger
+        if not exchange.is_welcome or exchange.status >= 429:
+            ledger.note(rows)  # strangers, and who comes too often, are never waited for
+            return
+        with contextlib.suppress(StorageError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await ledger.record(rows, [])
+
+
+class _Routes:
+    """All routes but the main one."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._openapi = _json(openapi(service.options, service.authenticator.kind)).body
+
+    async def labels(self, request: Request) -> Response:
+        await self._authorize(request, "classify")
+        lang = query_of(request, self._service.options.query).lang
+        labels = [
+            {
+                "class_id": label.class_id,
+                "label": label.name(lang),
+                "scientific_name": label.scientific_name,
+            }
+            for label in self._service.classifier.info.labels
+        ]
+        return _json({"labels": labels})
+
+    async def model(self, request: Request) -> Response:
+        await self._authorize(request, "classify")
+        return _json(self._service.model_facts)
+
+    async def livez(self, _request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def readyz(self, _request: Request) -> Response:
+        if why := await self._service.health.problem():
+            raise Problem(503, "not_ready", why, {"Retry-After": "1"})
+        return _json({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        await self._authorize(request, "metrics")
+        return Response(self._service.metrics.text(), media_type=metrics.MEDIA_TYPE)
+
+    async def openapi(self, _request: Request) -> Response:
+        return Response(bytes(self._openapi), media_type="application/json")
+
+    async def page(self, request: Request) -> Response:
+        body, headers = self._service.page.render(
+            request.headers.get("accept-language"), request.query_params.get("lang")
+        )
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers)
+
+    async def _authorize(self, request: Request, scope: KeyScope) -> None:
+        caller = await self._service.authenticator.caller(request.headers)
+        exchange_of(request).caller = caller.id
+        caller.require(scope)
+
+
+def _json(value: object) -> Response:
+    return Response(to_json(value), media_type="application/json")
+
+
+def _extra_headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    extra = [(b"request-id", exchange.request_id.encode())]
+    if (theirs := exchange.client_request_id) is not None:
+        extra.append((b"x-request-id", theirs.encode()))
+    if exchange.trace_id is not None:
+        extra.append((b"traceparent", exchange.headers["traceparent"].encode("latin-1")))
+    return extra
+
+
+async def _on_problem(request: Request, error: Any) -> Response:
+    exchange = exchange_of(request)
+    exchange.refuse(error)
+    return Response(
+        to_json(error.to_record(exchange.request_id)),
+        error.status,
+        error.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def _on_http_exception(request: Request, error: Any) -> Response:
+    code = _CODES.get(error.status_code, "bad_request")
+    problem = Problem(error.status_code, code, error.detail, error.headers)
+    return await _on_problem(request, problem)
+
+
+async def _on_error(request: Request, _error: Exception) -> Response:
+    problem = Problem(500, "internal_error", "a fault of the server; its log tells more")
+    return await _on_problem(request, problem)
+
+
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]

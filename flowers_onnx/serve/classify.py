@@ -1,0 +1,197 @@
+"""``POST /v1/classify``: from a body to an answer whose photo and row are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowers_onnx.errors import StorageError, UsageError
+from flowers_onnx.image_formats import HEADER_SIZE, sniff
+from flowers_onnx.record import to_json
+from flowers_onnx.results import Failure, Query
+from flowers_onnx.serve.bodies import Body, Upload, boundary_of, files_of
+from flowers_onnx.serve.exchange import Classified, Exchange
+from flowers_onnx.serve.idempotency import Answer
+from flowers_onnx.serve.keep import KeptPhoto
+from flowers_onnx.serve.keep.metadata import clean
+from flowers_onnx.serve.problems import STATUS_OF_IMAGE_ERROR, Problem
+from flowers_onnx.serve.service import Service
+
+#: From the last byte of the body to the answer; the system that stops us gives 10 s in all.
+ANSWER_SECONDS = 8
+
+_RETRY = {"Retry-After": "1"}
+_KEY = re.compile(r'"?([!#-~]{1,255}?)"?')
+
+
+class Classify:
+    """The route, for one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._keep = (service.options.keep or "").rstrip("/")
+
+    async def answer(self, request: Request) -> Response:
+        service, exchange = self._service, exchange_of(request)
+        caller = await service.authenticator.caller(request.headers)
+        exchange.caller = caller.id
+        caller.require("classify")
+        exchange.is_welcome = True
+        query = query_of(request, service.options.query)
+        boundary = boundary_of(request.headers.get("content-type"))
+        exchange.idempotency_key = key_of(request)
+        service.admission.check()
+        if why := service.ledger.problem():
+            raise _unavailable(why)
+        with Body(request.receive, service.admission, service.options.max_body) as reader:
+            body = await reader.read(request.headers.get("content-length"))
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await self._answer(exchange, body, boundary, query)
+            except TimeoutError:
+                raise Problem(503, "timeout", "it took too long; try again", _RETRY) from None
+            except StorageError as error:
+                raise _unavailable(str(error)) from error
+
+    async def _answer(
+        self, exchange: Exchange, body: bytes, boundary: bytes | None, query: Query
+    ) -> Response:
+        """A new answer, or the one that was given to the same request before."""
+        uploads = [Upload(body)] if boundary is None else await self._files(body, boundary)
+        is_form = boundary is not None
+        if exchange.idempotency_key is None:
+            return _response(await self._new_answer(exchange, uploads, query, is_form=is_form))
+        answers = self._service.answers
+        key = f"{exchange.caller}\n{exchange.idempotency_key}"
+        fingerprint = _fingerprint(uploads, query, is_form=is_form)
+        earlier = await answers.claim(key, fingerprint)
+        if earlier is not None:
+            exchange.replay_of, exchange.status = earlier.request_id, earlier.status
+            await self._record(exchange, [], query)
+            return _response(earlier.body, {"Idempotent-Replayed": "true"})
+        try:
+            text = await self._new_answer(exchange, uploads, query, is_form=is_form)
+            await answers.finish(key, Answer(fingerprint, exchange.request_id, 200, text))
+        except BaseException:
+            with contextlib.suppress(StorageError):
+                await answers.release(key)
+            raise
+        return _response(text)
+
+    async def _files(self, body: bytes, boundary: bytes) -> list[Upload]:
+        admission, most = self._service.admission, self._service.options.max_files
+        with admission.place():
+            files, _ = await admission.run(partial(files_of, body, boundary, most))
+        return files
+
+    async def _new_answer(
+        self, exchange: Exchange, uploads: Sequence[Upload], query: Query, *, is_form: bool
+    ) -> str:
+        """Classify, keep, and give the text of the answer; raises ``Problem``."""
+        with self._service.admission.place():
+            photos = [await self._classified(upload, query) for upload in uploads]
+        exchange.queued, result = photos[0].queued, photos[0].result
+        exchange.status = 200
+        if not is_form and isinstance(result, Failure):
+            status = STATUS_OF_IMAGE_ERROR.get(result.code, 422)
+            exchange.refuse(Problem(status, result.code, result.message))
+        await self._record(exchange, photos, query)
+        if exchange.problem:
+            raise exchange.problem
+        if not is_form:
+            return to_json({"request_id": exchange.request_id, **result.to_record()})
+        records = [photo.result.to_record() for photo in photos]
+        return to_json({"request_id": exchange.request_id, "results": records})
+
+    async def _classified(self, upload: Upload, query: Query) -> Classified:
+        photo, waited = await self._service.admission.run(partial(self._work, upload, query))
+        photo = replace(photo, queued=waited)
+        self._service.metrics.photo(photo)
+        return photo
+
+    def _work(self, upload: Upload, query: Query) -> Classified:
+        """All that takes time, in a slot's thread."""
+        data = upload.data
+        result = self._service.classifier.result(data, query)
+        if upload.name is not None:
+            result = replace(result, path=upload.name)
+        if not self._service.traces and not self._keep:
+            return Classified(result, len(data), None)
+        kind = sniff(data[:HEADER_SIZE])
+        media_type = kind and f"image/{kind.lower()}"
+        if not self._keep or not result.ok:
+            return Classified(result, len(data), media_type)
+        kept = clean(data)
+        digest = hashlib.sha256(kept.data).hexdigest()
+        return Classified(result, len(data), media_type, kept, digest)
+
+    async def _record(self, exchange: Exchange, photos: Sequence[Classified], query: Query) -> None:
+        service = self._service
+        rows = []
+        if service.traces:
+            rows = [
+                exchange.photo_row(photo, part, query, self._keep)
+                for part, photo in enumerate(photos)
+            ] or [exchange.row()]
+        kept = [KeptPhoto(photo.name, photo.kept.data) for photo in photos if photo.kept]
+        exchange.kept = True
+        if rows or kept:
+            await service.ledger.record(rows, kept)
+
+
+def exchange_of(request: Request) -> Exchange:
+    """The exchange that a request is part of."""
+    exchange: Exchange = request.scope["flowers.exchange"]
+    return exchange
+
+
+def query_of(request: Request, default: Query) -> Query:
+    """What the URL asks for; raises ``Problem``, 400."""
+    values = dict(request.query_params.multi_items())
+    if len(values) != len(request.query_params.multi_items()):
+        raise Problem(400, "bad_request", "a parameter is given twice")
+    top_k, lang = values.pop("top_k", None), values.pop("lang", default.lang)
+    if values:
+        raise Problem(400, "bad_request", f"no such parameter: {next(iter(values))[:80]!r}")
+    if top_k is not None and not re.fullmatch(r"[0-9]{1,4}", top_k, re.ASCII):
+        raise Problem(400, "bad_request", "top_k must be a whole number from 1 to 9999")
+    try:
+        return Query(default.top_k if top_k is None else int(top_k), lang)
+    except UsageError as error:
+        raise Problem(400, "bad_request", str(error)[:200]) from error
+
+
+def key_of(request: Request) -> str | None:
+    """The Idempotency-Key, with or without its quotes; raises ``Problem``, 400."""
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    match = _KEY.fullmatch(text)
+    if match is None:
+        raise Problem(400, "bad_request", "Idempotency-Key needs 1 to 255 characters of ASCII")
+    return match[1]
+
+
+def _fingerprint(uploads: Sequence[Upload], query: Query, *, is_form: bool) -> str:
+    """Of all that decides on the answer; a form has another boundary at each try."""
+    digest = hashlib.sha256(f"{query} {is_form}".encode())
+    for upload in uploads:
+        digest.update(f"\n{upload.name!r} {len(upload.data)}\n".encode())
+        digest.update(upload.data)
+    return digest.hexdigest()
+
+
+def _response(text: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(text, media_type="application/json", headers=headers)
+
+
+def _unavailable(why: str) -> Problem:
+    return Problem(503, "unavailable", f"it can't be kept just now: {why}", _RETRY)

@@ -1,0 +1,70 @@
+"""Whether the server can do its work: asked often, answered beside the work, never behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.serve.admission import Admission
+from flowers_onnx.serve.keep import Ledger
+
+#: A photo that is in work for longer has stuck its slot.
+STUCK_SECONDS = 1.8
+#: The canary takes milliseconds; with all slots at work, some more.
+_CANARY_SECONDS = 1.5
+#: Probes may come from many sides: one canary is for all of this time.
+_FRESH_SECONDS = 1
+
+
+class Health:
+    """The canary, in a thread of its own, and the look at slots and ledger."""
+
+    def __init__(self, classifier: Classifier, admission: Admission, ledger: Ledger) -> None:
+        self._classifier, self._admission, self._ledger = classifier, admission, ledger
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flowers-canary")
+        size = classifier.info.preprocess.size
+        self._pixels = np.zeros((size, size, 3), np.uint8)
+        self._asked = -math.inf
+        self._canary: asyncio.Future[None] | None = None
+        self.stopping = False
+
+    async def problem(self) -> str | None:
+        """Why no photo should be sent here just now, or None."""
+        if self.stopping:
+            return "the server is stopping"
+        if self._admission.longest() > STUCK_SECONDS:
+            return "a photo has been in work for too long"
+        if why := self._ledger.problem():
+            return why
+        return await self._model_problem()
+
+    def check_model(self) -> None:
+        """One inference; raises if it gives no probabilities."""
+        answer = self._classifier.classify(self._pixels, top_k=len(self._classifier.info.labels))
+        total = math.fsum(candidate.confidence for candidate in answer.top)
+        if not math.isclose(total, 1, abs_tol=1e-3):
+            raise ArithmeticError(f"probabilities whose sum is {total}")
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _model_problem(self) -> str | None:
+        now = time.monotonic()
+        if self._canary is None or (self._canary.done() and now - self._asked > _FRESH_SECONDS):
+            self._asked = now
+            loop = asyncio.get_running_loop()
+            self._canary = loop.run_in_executor(self._pool, self.check_model)
+        try:
+            async with asyncio.timeout(_CANARY_SECONDS):
+                await asyncio.shield(self._canary)
+        except TimeoutError:
+            return "the model doesn't answer"
+        except Exception as error:
+            return f"the model fails: {error}"
+        return None

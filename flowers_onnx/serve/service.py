@@ -1,0 +1,104 @@
+"""The parts of a running server, made from its options and held together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from flowers_onnx import __version__
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.environment import installation_facts, new_run_id
+from flowers_onnx.image_formats import MAX_PIXELS
+from flowers_onnx.machine import allowed_cpus
+from flowers_onnx.serve.admission import Admission
+from flowers_onnx.serve.health import Health
+from flowers_onnx.serve.idempotency import Answers
+from flowers_onnx.serve.keep import Ledger
+from flowers_onnx.serve.keep.answers import open_answers
+from flowers_onnx.serve.keep.ledgers import open_ledger
+from flowers_onnx.serve.keys import Authenticator
+from flowers_onnx.serve.keys.auth import open_authenticator
+from flowers_onnx.serve.log import Log
+from flowers_onnx.serve.metrics import Metrics
+from flowers_onnx.serve.options import Options
+from flowers_onnx.serve.page.page import Page
+
+#: Places in the queue for each slot: an answer waits for two photos before its own, no more.
+_QUEUE_PER_SLOT = 2
+#: Bodies in memory at a time, in units of the largest one allowed.
+_BODIES = 2
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server: what its routes work with."""
+
+    options: Options
+    instance: str
+    classifier: Classifier
+    authenticator: Authenticator
+    admission: Admission
+    ledger: Ledger
+    answers: Answers
+    health: Health
+    metrics: Metrics
+    log: Log
+    page: Page
+
+    @cached_property
+    def model_facts(self) -> dict[str, Any]:
+        """What ``/v1/model`` tells."""
+        return installation_facts(self.classifier)
+
+    @property
+    def traces(self) -> bool:
+        """Whether anybody wants rows."""
+        return bool(self.options.trace or self.options.fresh)
+
+
+def open_service(options: Options) -> Service:
+    """Load the model and open what is asked for; nothing is begun. Raises ``FlowersError``."""
+    instance = new_run_id()
+    authenticator = open_authenticator(options)
+    ledger = open_ledger(options, instance)
+    slots = options.slots or allowed_cpus()
+    classifier = Classifier(
+        options.model, threads=slots, max_pixels=options.max_pixels or MAX_PIXELS
+    )
+    queue = _QUEUE_PER_SLOT * slots if options.queue is None else options.queue
+    admission = Admission(slots, queue, _BODIES * options.max_body)
+    log = Log(options.log_format)
+
+    def gauges() -> dict[str, float]:
+        return {
+            "slots": slots,
+            "slots_busy": admission.in_work,
+            "requests_admitted": admission.admitted,
+            "body_bytes_free": admission.body_bytes,
+            "log_lines_dropped": log.dropped,
+            **ledger.gauges(),
+        }
+
+    return Service(
+        options,
+        instance,
+        classifier,
+        authenticator,
+        admission,
+        ledger,
+        open_answers(options, ledger),
+        Health(classifier, admission, ledger),
+        Metrics(gauges),
+        log,
+        Page(
+            auth=authenticator.kind,
+            keeps=bool(options.keep),
+            traces=bool(options.trace or options.fresh),
+            keep_exif=options.keep_exif,
+            max_body=options.max_body,
+            version=__version__,
+            model=classifier.info.id,
+            labels=classifier.info.labels,
+        ),
+    )
