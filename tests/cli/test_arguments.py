@@ -87,6 +87,7 @@ SENSELESS: dict[str, list[list[str]]] = {
     "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
     "keys": [[], ["add", "--keys=x"], ["list", "--keys=x", "--grace=1h"]],
     "benchmark": [["-"], ["x", "--compare=a,b"]],
+    "serve": [["x"], ["--host=0.0.0.0"]],
     "labels": [["x"]],
     "info": [["x"]],
 }
