@@ -185,6 +185,8 @@ class _Routes:
         body, headers = self._service.page.render(
             request.headers.get("accept-language"), request.query_params.get("lang")
         )
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
 
     async def _authorize(self, request: Request, scope: KeyScope) -> None:

@@ -94,10 +94,11 @@ def open_service(options: Options) -> Service:
         Page(
             auth=authenticator.kind,
             keeps=bool(options.keep),
+            traces=bool(options.trace or options.fresh),
             keep_exif=options.keep_exif,
             max_body=options.max_body,
-            max_files=options.max_files,
             version=__version__,
             model=classifier.info.id,
+            labels=classifier.info.labels,
         ),
     )
