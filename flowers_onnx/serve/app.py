@@ -147,6 +147,7 @@ class _Routes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._openapi = _json(openapi(service.options, service.authenticator.kind)).body
 
     async def labels(self, request: Request) -> Response:
         await self._authorize(request, "classify")
@@ -178,7 +179,7 @@ class _Routes:
         return Response(self._service.metrics.text(), media_type=metrics.MEDIA_TYPE)
 
     async def openapi(self, _request: Request) -> Response:
-        return _json(openapi(self._service.options, self._service.authenticator.kind))
+        return Response(bytes(self._openapi), media_type="application/json")
 
     async def page(self, request: Request) -> Response:
         body, headers = self._service.page.render(

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from flowers_onnx.serve.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 5
-BODY_SECONDS = 8
+BODY_SECONDS = 7
 #: Bytes a second that keep a large upload alive.
 LEAST_RATE = 32 << 10
 #: For an answer that fills the system's buffers, to be taken.
@@ -27,6 +27,8 @@ WRITE_SECONDS = 8
 LINGER_SECONDS = 2
 MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
+#: Requests that a client may send before it has the answer to the first.
+MAX_PIPELINED = 16
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -90,6 +92,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if size > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refuse_header()
             return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refused = True
+            self.transport.abort()
+            return
         self._in_body, self._body_bytes, self._body_began = True, 0, time.monotonic()
         self._wait(BODY_SECONDS, self._body_is_late)
         super().on_headers_complete()
@@ -100,9 +106,9 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_header, self._in_body = True, False
-        self._stop_waiting()
         if not self._refused:
+            self._in_header, self._in_body = True, False
+            self._stop_waiting()
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -164,8 +170,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self._wait(1, self._body_is_late)
         elif late < allowed:
             self._wait(max(0.1, allowed - late), self._body_is_late)
-        else:
-            self.transport.abort()  # the application learns of it, and notes the request
+        elif self.cycle.response_started:
+            self.transport.abort()
+        else:  # the application learns of it when the connection ends, and notes the request
+            self._refuse(Problem(408, "incomplete_body", "the body took too long"))
 
     def _refuse_header(self) -> None:
         self._refuse(

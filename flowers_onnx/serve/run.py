@@ -41,8 +41,8 @@ def run(options: Options) -> int:
 async def _serve(service: Service, sockets: list[socket.socket]) -> int:
     """From the start to the end of a service."""
     log = service.log
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addHandler(log)
+    logging.getLogger().addHandler(log)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a client's fault, not ours
     service.health.check_model()  # the first inference is slow
     await service.ledger.start()
     server = _Server(_config(service), service)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.errors import UsageError
+from flowers_onnx.errors import UsageError, missing_extra
 from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
 from flowers_onnx.results import Query
 from flowers_onnx.serve.options import MAX_BODY, Options
+
+#: What [serve] brings.
+_PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
 
 def _text(_flag: str, text: str) -> str:
@@ -156,6 +160,8 @@ def serve(
     )
 
     def work() -> int:
+        if None in map(find_spec, _PACKAGES):
+            raise missing_extra("serve", "flowers serve")
         from flowers_onnx.machine import share_one_heap
         from flowers_onnx.serve.run import run
 
