@@ -13,11 +13,12 @@ _SUFFIX = ".tmp"
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[str]:
+def replacing(path: str, *, private: bool = False) -> Iterator[str]:
     """The name of an empty file beside ``path`` that takes its place when the block ends.
 
-    Until then, and after an error, what was at ``path`` stays. A link is followed. Raises
-    ``OSError``, and ``OutputError`` for a folder.
+    Until then, and after an error, what was at ``path`` stays. A link is followed. ``private``:
+    a file that wasn't there is its owner's alone. Raises ``OSError``, and ``OutputError`` for a
+    folder.
     """
     if os.path.isdir(path):
         raise OutputError(f"can't write to {path}: it is a folder")
@@ -30,7 +31,8 @@ def replacing(path: str) -> Iterator[str]:
     try:
         yield temporary
         _sync(temporary, os.O_RDWR)
-        os.chmod(temporary, _mode_for(target))  # mkstemp makes private files
+        if not private or os.path.exists(target):
+            os.chmod(temporary, _mode_for(target))  # mkstemp makes private files
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):

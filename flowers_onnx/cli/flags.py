@@ -80,6 +80,10 @@ Threads = Annotated[
     Flag("N", "photos in work at a time (the CPUs that this process is allowed)", thread_count),
 ]
 MaxPixels = Annotated[int, Flag("N", f"most pixels decoded for one image ({MAX_PIXELS})", count())]
+Keys = Annotated[
+    str | None,
+    Flag("PLACE", "the file of keys: a path, gs://... or s3://... ($FLOWERS_KEYS)"),
+]
 Format = Annotated[
     str, Flag("F", "text, json, jsonl or csv (text)", choice("text", "json", "jsonl", "csv"))
 ]

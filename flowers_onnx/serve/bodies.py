@@ -15,7 +15,8 @@ from flowers_onnx.serve.problems import Problem
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 #: What a body may say of itself; photos are told by their first bytes whatever it says.
-_RAW = ("image/", "application/octet-stream")
+#: The last is what curl says of a --data-binary when it isn't told otherwise.
+_RAW = ("image/", "application/octet-stream", "application/x-www-form-urlencoded")
 #: Fields that are no files, such as a form's own: ignored, up to a number.
 _MAX_FIELDS = 64
 #: A part's name and type; no client sends more.

@@ -11,16 +11,19 @@ import contextlib
 import json
 import logging
 import os
-import queue
 import sys
 import threading
+import time
 import traceback
+from collections import deque
 from typing import Any
 
 from flowers_onnx.serve.exchange import Exchange
 from flowers_onnx.tables.schema import utc_now
 
 _WAITING = 2000
+#: Lines of this long are written together: to wake a thread costs more than to write a line.
+_GATHER_SECONDS = 0.02
 
 
 class Log(logging.Handler):
@@ -29,7 +32,9 @@ class Log(logging.Handler):
     def __init__(self, form: str) -> None:
         super().__init__(logging.WARNING)
         self._json = form == "json"
-        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+        self._lines: deque[str] = deque()
+        self._wanted = threading.Event()
+        self._closed = False
         self._project = os.environ.get("GOOGLE_CLOUD_PROJECT")
         self.dropped = 0
         self._thread = threading.Thread(target=self._write, name="flowers-log", daemon=True)
@@ -89,8 +94,8 @@ class Log(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, for a second at most."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put(None, timeout=0.5)
+        self._closed = True
+        self._wanted.set()
         self._thread.join(1)
         super().close()
 
@@ -98,14 +103,24 @@ class Log(logging.Handler):
         self._put(json.dumps(line))
 
     def _put(self, line: str) -> None:
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= _WAITING:
             self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wanted.is_set():
+            self._wanted.set()
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while not self._closed or self._lines:
+            self._wanted.wait()
+            if not self._closed:
+                time.sleep(_GATHER_SECONDS)
+            self._wanted.clear()  # before the lines are taken: one that comes now wakes us again
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write("\\n".join(line.splitlines()) + "\n")
-                if self._lines.empty():
-                    sys.stderr.flush()
+                sys.stderr.write("".join(f"{_one_line(line)}\n" for line in lines))
+                sys.stderr.flush()
+
+
+def _one_line(text: str) -> str:
+    return "\\n".join(text.splitlines())

@@ -85,7 +85,9 @@ SENSELESS: dict[str, list[list[str]]] = {
     "batch": [[], ["x"], ["x", "--out=x.csv", "--journal=x.csv"]],
     "report": [[]],
     "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
+    "keys": [[], ["add", "--keys=x"], ["list", "--keys=x", "--grace=1h"]],
     "benchmark": [["-"], ["x", "--compare=a,b"]],
+    "serve": [["x"], ["--host=0.0.0.0"]],
     "labels": [["x"]],
     "info": [["x"]],
 }

@@ -39,10 +39,7 @@ def serve(
             flags.choice("keys", "iam", "none"),
         ),
     ] = None,
-    keys: Annotated[
-        str | None,
-        Flag("PLACE", "the file of keys: a path or a bucket's URI ($FLOWERS_KEYS)"),
-    ] = None,
+    keys: flags.Keys = None,
     audience: Annotated[
         str | None, Flag("URL", "with --auth iam: what the tokens were made for")
     ] = None,
@@ -131,12 +128,11 @@ def serve(
     Flags:
     {flags}
     """
-    place = keys or os.environ.get("FLOWERS_KEYS")
     options = Options(
         host=host,
         port=_port() if port is None else port,
-        auth=_auth(auth, place, host),
-        keys=place,
+        auth=_auth(auth, keys, host),
+        keys=keys,
         audience=audience,
         emails=emails,
         rate=rate,
@@ -181,9 +177,12 @@ def _port() -> int:
 def _auth(auth: str | None, keys: str | None, host: str) -> str:
     if auth is not None:
         return auth
-    if keys:
+    from flowers_onnx.serve.keys.auth import is_loopback
+    from flowers_onnx.serve.keys.place import chosen_place
+
+    if chosen_place(keys):
         return "keys"
-    if host in {"127.0.0.1", "::1", "localhost"}:
+    if is_loopback(host):
         return "none"
     raise UsageError(
         f"serve on {host} needs --auth keys, iam or none: who may ask? (see flowers keys)"
