@@ -70,7 +70,7 @@ def main(
             counts = statuses([answer for answer, _ in sent.answers])
             report.say(f"{promise}", f"{kills} kills, answers {counts}", **counts)
             report.say("faults", str(dict(kinds.injected)), **kinds.injected)
-            report.bound("exit code in the end", code, 0)
+            report.bound("exit code in the end", abs(code), 0)
             compare(report, sent, bucket)
     report.finish()
 

@@ -79,7 +79,7 @@ def main(
             code = server.stop()
         answers = [answer for answer, _ in sent.answers]
         _tell(report, course, answers)
-        report.bound("exit code", code, 0)
+        report.bound("exit code", abs(code), 0)
         compare(report, sent, bucket)
     report.finish()
 
