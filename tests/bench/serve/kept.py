@@ -20,6 +20,7 @@ from pictures import distinct
 from serving import request
 from traffic import Answer, Traffic
 
+from flowers_onnx import storage
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
 
@@ -38,6 +39,7 @@ class Bucket:
         fake = self._stack.enter_context(fake_gcs() if self._scheme == "gs" else fake_s3())
         fake.create(_BUCKET)
         os.environ.update(fake.env)  # for our own look, past the faults
+        storage._store.cache_clear()  # an earlier bucket's
         self.env = dict(self._stack.enter_context(unreliable(fake, self._faults)).env)
         self.keep, self.trace = (fake.uri(_BUCKET, name) for name in ("keep", "trace"))
         self.flags = ["--keep", self.keep, "--trace", self.trace]

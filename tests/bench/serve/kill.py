@@ -1,7 +1,7 @@
 """kill -9 under load, again and again, with a bucket that fails now and then: nothing is lost.
 
     PYTHONPATH=tests python tests/bench/serve/kill.py [PHOTOS] [--durability strict,spool]
-        [--kills 20] [--faults 0.1] [--store gs] [--connections 8] [--seconds 2] [--out FILE]
+        [--kills 20] [--faults 0.1] [--store gs] [--connections 6] [--seconds 2] [--out FILE]
 
 PHOTOS is a folder of JPEGs; without it, pictures are made. A closed loop sends photos that are
 all different; after ``--seconds``, more or less, the server is killed and started anew. A share of
@@ -40,7 +40,7 @@ def main(
     kills: int = 20,
     faults: float = 0.1,
     store: str = "gs",
-    connections: int = 8,
+    connections: int = 6,
     seconds: float = 2,
     flags: str = "",
     out: str = "",
