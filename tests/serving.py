@@ -219,13 +219,15 @@ def request(body: bytes, path: str = CLASSIFY, method: str = "POST", **headers: 
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def multipart(parts: Sequence[tuple[str, bytes]], boundary: str = "boundary") -> bytes:
+def multipart(
+    parts: Sequence[tuple[str, bytes]], boundary: str = "boundary", field: str = "file"
+) -> bytes:
     """A body of files by their names, each written as it is given."""
     return b"".join(
         [
             *(
                 (
-                    f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
+                    f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; '
                     f'filename="{name}"\r\n\r\n'
                 ).encode()
                 + data

@@ -34,7 +34,7 @@ class Report:
 
     def say(self, name: str, text: str, **values: Any) -> None:
         """A line; ``values`` are what the JSON has under ``name``."""
-        print(f"{name:<26}{text}", flush=True)
+        print(f"{name:<28}{text}", flush=True)
         self._facts[name] = values or text
 
     def bound(self, what: str, value: float, limit: float, *, least: bool = False) -> None:

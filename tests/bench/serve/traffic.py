@@ -60,7 +60,11 @@ class Job:
 
 
 class Traffic:
-    """Sends requests to a port of this machine over connections that are kept alive."""
+    """Sends requests to a port of this machine over connections that are kept alive.
+
+    ``bodies`` keeps those of the answers. ``resend`` is what clients do when a kept connection
+    ends just as they send: they try another.
+    """
 
     def __init__(
         self,
@@ -70,9 +74,10 @@ class Traffic:
         limit: int = 4000,
         patience: float = 30,
         bodies: bool = False,
+        resend: bool = True,
     ) -> None:
         self.port, self.requests, self.limit = port, requests, limit
-        self.patience, self.bodies = patience, bodies
+        self.patience, self.bodies, self.resend = patience, bodies, resend
         self.answers: list[Answer] = []
         self.stopped = False
         self.open = 0  # connections, those included that are about to be
@@ -130,7 +135,7 @@ class Traffic:
             self._quiet.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), self.patience)
-        self.stopped = True
+        self.stopped, self.resend = True, False
         for task in self._tasks:
             task.cancel()
         for connection in list(self.connections):
@@ -282,7 +287,7 @@ class _Connection(asyncio.Protocol):
             return
         number, due, data = self._job
         self._job = None
-        if self._used and not self._buffer and not self._traffic.stopped:
+        if self._used and not self._buffer and self._traffic.resend:
             self._traffic.again(number, due, data)
             return
         done = self._loop.time()
