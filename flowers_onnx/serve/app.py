@@ -134,6 +134,8 @@ class Exchanges:
             return
         exchange.kept = True
         rows, ledger = [exchange.row()], self._service.ledger
+        if self._service.fresh:
+            self._service.fresh.note(rows)
         if not exchange.is_welcome or exchange.status >= 429:
             ledger.note(rows)  # strangers, and who comes too often, are never waited for
             return
