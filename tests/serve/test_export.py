@@ -248,7 +248,7 @@ def test_the_bucket_s_rule() -> None:
     """As ``gcloud storage buckets update --lifecycle-file`` takes it."""
     rules = json.loads((ROOT / "docs" / "deploy" / "lifecycle.json").read_text())
     assert rules.keys() == {"rule"}
-    ages = {}
+    ages: dict[str, int] = {}
     for rule in rules["rule"]:
         assert rule.keys() == {"action", "condition"}
         assert rule["action"] == {"type": "Delete"}
