@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from odd_images import encode, gradient
 from PIL import Image
 from serve.traces import put, row
-from support import Run
+from support import ROOT, Run
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.serve.trace import export
@@ -241,3 +242,18 @@ def test_photos_are_trained_on_the_right_side_up(tmp_path: Path) -> None:
     (tmp_path / "turned.png").write_bytes(encode(gradient(30, 20), "PNG", exif=exif))
     upright = gradient(30, 20).transpose(Image.Transpose.ROTATE_270)
     assert np.array_equal(decode(tmp_path / "turned.png"), np.asarray(upright))
+
+
+def test_the_bucket_s_rule() -> None:
+    """As ``gcloud storage buckets update --lifecycle-file`` takes it."""
+    rules = json.loads((ROOT / "docs" / "deploy" / "lifecycle.json").read_text())
+    assert rules.keys() == {"rule"}
+    ages: dict[str, int] = {}
+    for rule in rules["rule"]:
+        assert rule.keys() == {"action", "condition"}
+        assert rule["action"] == {"type": "Delete"}
+        assert rule["condition"].keys() == {"age", "matchesPrefix"}
+        ages |= dict.fromkeys(rule["condition"]["matchesPrefix"], rule["condition"]["age"])
+    assert ages.keys() == {"keep/", "trace/dt=", "trace/idempotency/"}
+    assert ages["trace/idempotency/"] == 1
+    assert 1 < ages["keep/"] < ages["trace/dt="]  # a row is how a photo is found
