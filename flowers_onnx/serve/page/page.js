@@ -52,7 +52,9 @@
     fresh.push(...added);
     const list = find("cards");
     list.className = photos.length === 1 ? "one" : photos.length > MANY ? "many" : "some";
-    photos.forEach(unfold);
+    for (const { one } of photos) {
+      one("details").open = photos.length === 1;
+    }
     find("results").hidden = false;
     document.body.classList.add("used");
     document.body.classList.toggle("wide", photos.length > 4);
@@ -207,18 +209,11 @@
     photo.one("ol").replaceChildren(...others);
     photo.one("details").hidden = !others.length;
     photo.card.className = unsure ? "unsure" : "sure";
-    unfold(photo);
     finish(
       photo,
       unsure ? doubt(top) : "",
       fill(words.one_done, { file: photo.file.name, label, share: percent(best.confidence) }),
     );
-  }
-
-  /** The other candidates, where they matter and there is room. */
-  function unfold({ card, one }) {
-    const doubtful = card.className === "unsure" && photos.length <= MANY;
-    one("details").open = photos.length === 1 || doubtful;
   }
 
   function doubt([best, ...others]) {
@@ -376,21 +371,22 @@
     over -= 1;
     mark();
   });
-  addEventListener("dragover", (event) => event.preventDefault());
+  const elsewhere = ({ target }) => target instanceof HTMLInputElement; // text for a field
+  addEventListener("dragover", (event) => elsewhere(event) || event.preventDefault());
   addEventListener("drop", async (event) => {
-    event.preventDefault();
     over = 0;
     mark();
-    const { files, items } = event.dataTransfer;
-    const flat = [...files];
-    const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-    if (entries.some((entry) => entry.isDirectory)) {
-      add((await Promise.all(entries.map(below)).catch(() => [])).flat());
-    } else if (flat.length) {
-      add(flat);
-    } else {
-      find("said").textContent = words.no_file;
+    if (elsewhere(event)) {
+      return;
     }
+    event.preventDefault();
+    const flat = [...event.dataTransfer.files];
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+    const files = entries.some((entry) => entry?.isDirectory)
+      ? (await Promise.all(entries.filter(Boolean).map(below)).catch(() => [])).flat()
+      : flat;
+    find("dropped").textContent = files.length ? "" : words.no_file;
+    add(files);
   });
 
   addEventListener("online", () => photos.filter((photo) => photo.offline).forEach(retry));
