@@ -1,9 +1,11 @@
 """Train a Keras image classifier from a folder-per-class data set.
 
     python export/train.py DATA --out run --save model/flowers.keras
-        [--teacher teacher.npz] [--phases 128x4,160x6,192x4] [--backbone efficientnet-lite0]
+        [--review DATASET/review.csv] [--teacher teacher.npz] [--phases 128x4,160x6,192x4]
+        [--backbone efficientnet-lite0]
 
-``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``. The run folder gets a
+``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``; ``--review`` adds photos that
+``flowers trace export`` has made a list of, and somebody has looked at. The run folder gets a
 checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
 Validation photos are only ever looked at: nothing is chosen by them, and the weights
 that are saved are the averaged weights (EMA) of the last step.
@@ -25,13 +27,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import fire
 import keras
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from teacher import soft_targets
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
 from lib.augment import mix, random_view
-from lib.dataset import class_ids, decode, list_photos, without_duplicates
+from lib.dataset import class_ids, decode, list_photos, reviewed_photos, without_duplicates
 from lib.efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
 from lib.run_folder import Checkpoint, write_json
 from lib.temperature import calibrate
@@ -94,6 +96,7 @@ def train(
     *,
     out: str = "run",
     save: str = "model/flowers.keras",
+    review: str = "",
     teacher: str = "",
     backbone: str = "efficientnet-lite0",
     phases: str = "128x4,160x6,192x4",
@@ -117,14 +120,16 @@ def train(
     ids = class_ids(root)
     valid = list_photos(root, "valid", ids)
     photos = without_duplicates(list_photos(root, "train", ids), valid)
+    names = [str(photo.path.relative_to(root)) for photo in photos]
+    if review:
+        photos += without_duplicates(reviewed_photos(Path(review), ids), [*valid, *photos])
     _say(f"{len(ids)} classes, {len(photos)} photos to train on, {len(valid)} to validate")
     truth = np.array([photo.target for photo in photos])
-    names = [str(photo.path.relative_to(root)) for photo in photos]
     targets = Targets(smooth_one_hot(truth, len(ids)), None)
     if teacher:
-        soft, embedding = soft_targets(teacher, names, truth)
-        blend = (1 - teacher_weight) * targets.probabilities + teacher_weight * soft
-        targets = Targets(blend.astype(np.float32), embedding)
+        targets = _taught(
+            targets, *soft_targets(teacher, names, truth[: len(names)]), teacher_weight
+        )
     pixels = [decode(photo.path) for photo in photos]
     valid_data = _validation(valid, VARIANTS[backbone].image_size, len(ids), targets)
 
@@ -183,6 +188,15 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(arena_max, 1)
+
+
+def _taught(targets: Targets, soft: np.ndarray, embedding: np.ndarray, weight: float) -> Targets:
+    """With what the teacher says of the first photos; it has not seen those of a review."""
+    probabilities, unseen = targets.probabilities.copy(), len(targets.probabilities) - len(soft)
+    probabilities[: len(soft)] *= 1 - weight
+    probabilities[: len(soft)] += weight * soft
+    # An embedding of zeros has no direction, and so no part in the loss.
+    return Targets(probabilities, np.pad(embedding, ((0, unseen), (0, 0))))
 
 
 def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
@@ -269,7 +283,8 @@ def _validation(photos: list[Any], size: int, classes: int, targets: Targets) ->
     images = []
     for photo in photos:
         with Image.open(photo.path) as image:
-            images.append(np.asarray(crop_and_resize(image.convert("RGB"), preprocess)))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            images.append(np.asarray(crop_and_resize(upright, preprocess)))
     one_hot = np.eye(classes, dtype=np.float32)[[photo.target for photo in photos]]
     if targets.embedding is None:
         return np.stack(images), (one_hot,)

@@ -28,6 +28,11 @@ class Budget:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
 
+    @property
+    def used(self) -> int:
+        """The cost of all that is in use."""
+        return self._used
+
     def take(self, cost: int) -> None:
         """Wait until it is our turn and ``cost`` fits."""
         ticket = object()

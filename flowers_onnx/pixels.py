@@ -110,7 +110,7 @@ def _prepare(
     loaded = time.perf_counter()
     square = _square(image, preprocess)
     # The crop is centred, so turning the small square equals turning the large image.
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     if orientation in _ORIENTATIONS:
         square = square.transpose(_ORIENTATIONS[orientation])
     if orientation in _SIDEWAYS:
@@ -264,7 +264,8 @@ def _scale_to_8_bits(image: Image.Image) -> float:
     return 255.0 if image.mode == "F" and peak <= 1 else 1.0
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """How a loaded image must be turned, by its EXIF or XMP: 1 for not at all, never an error."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # broken EXIF is common, and no reason to lose the photo

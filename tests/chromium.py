@@ -10,14 +10,28 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 #: Debian's names, the smallest first, then others'.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 _DEADLINE_S = 60
+
+
+class Look(NamedTuple):
+    """A screen, in the pixels of CSS, and what its owner likes."""
+
+    width: int = 1280
+    height: int = 900
+    scale: float = 1
+    dark: bool = False
+    touch: bool = False
+
+
+_DESK = Look()
 
 
 class Chromium:
@@ -72,9 +86,9 @@ class Chromium:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def wait_for(self, method: str, session: str) -> None:
-        """Until such an event comes, or has come already."""
-        fresh = iter(list(self.events))
+    def wait_for(self, method: str, session: str, since: int = 0) -> None:
+        """Until such an event comes, or has come already: from ``events[since]`` on."""
+        fresh = iter(self.events[since:])
         while True:
             event = next(fresh, None)
             if event is None:
@@ -96,17 +110,23 @@ class Chromium:
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def open(self, page: Path, *, width: int = 1280, dark: bool = False, trace: bool = True) -> Tab:
-        """A new tab that has loaded and painted ``page``, from disk.
+    def open(
+        self, page: Path | str, look: Look = _DESK, *, lang: str | None = None, trace: bool = True
+    ) -> Tab:
+        """A new tab that has loaded and painted ``page``, a file or a URL.
 
-        ``trace`` keeps its requests, which takes time where many images are inside the page.
+        ``lang`` is what the browser prefers. ``trace`` keeps its requests, which takes time
+        where many images are inside the page.
         """
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        tab = Tab(self, session, page.as_uri())
+        tab = Tab(self, session, page if isinstance(page, str) else page.as_uri())
         for domain in ["Page", "Runtime", "Log", *(["Network"] if trace else [])]:
             tab.call(f"{domain}.enable")
-        tab.look(width, dark=dark)
+        if lang is not None:
+            agent = self.call("Browser.getVersion")["userAgent"]
+            tab.call("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=lang)
+        tab.look(look)
         tab.load()
         return tab
 
@@ -115,26 +135,38 @@ class Tab:
     """One page; ``seconds`` is what it took from the request to its first painted frame."""
 
     def __init__(self, browser: Chromium, session: str, url: str) -> None:
-        self._browser, self._session, self.url = browser, session, url
+        self._browser, self.session, self.url = browser, session, url
         self.seconds = 0.0
 
-    def look(self, width: int, *, dark: bool) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    def look(self, look: Look) -> None:
+        size = {"width": look.width, "height": look.height, "deviceScaleFactor": look.scale}
+        self.call("Emulation.setDeviceMetricsOverride", **size, mobile=look.touch)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=look.touch)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if look.dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def load(self) -> None:
+    def choose(self, selector: str, *files: Path) -> None:
+        """What happens when a person chooses files in a dialogue."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        thing = self.call("Runtime.evaluate", expression=found)["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", objectId=thing, files=list(map(str, files)))
+
+    def load(self, go: Callable[[], object] | None = None) -> None:
+        """Go to ``url``, or wherever ``go`` leads, until it is painted."""
         started = time.perf_counter()
-        self.call("Page.navigate", url=self.url)
-        self._browser.wait_for("Page.loadEventFired", self._session)
+        since = len(self._browser.events)
+        if go is None:
+            self.call("Page.navigate", url=self.url)
+        else:
+            go()
+        self._browser.wait_for("Page.loadEventFired", self.session, since)
         # The second frame begins when the first has been painted.
         frames = "requestAnimationFrame(() => requestAnimationFrame(done))"
         self.evaluate(f"new Promise((done) => {frames})")
         self.seconds = time.perf_counter() - started
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        return self._browser.call(method, self._session, **parameters)
+        return self._browser.call(method, self.session, **parameters)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, or of the promise that it is."""
@@ -174,7 +206,7 @@ class Tab:
         return [
             event
             for event in self._browser.events
-            if event.get("method") == method and event.get("sessionId") == self._session
+            if event.get("method") == method and event.get("sessionId") == self.session
         ]
 
 

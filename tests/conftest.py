@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from answers import simd_level
-from support import FLOWERS, PATIENCE, SAMPLE, Run
+from chromium import CHROMIUM, Chromium
+from support import FLOWERS, PATIENCE, SAMPLE, Run, lacks
 
 from flowers_onnx import Classifier
 
@@ -54,6 +56,14 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
     return Classifier()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    if CHROMIUM is None:
+        pytest.skip(lacks("chromium-headless-shell"))
+    with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
+        yield chromium
 
 
 @pytest.fixture

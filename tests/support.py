@@ -47,6 +47,9 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "chromium-headless-shell": "chromium-headless-shell",
     "systemd-analyze": "systemd",
+    "nginx": "nginx-light",
+    "openssl": "openssl",
+    "exiftool": "libimage-exiftool-perl",
 }
 
 

@@ -8,9 +8,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+from flowers_onnx.errors import UsageError
+from flowers_onnx.serve.trace.review import to_train_on
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
 #: Photos are kept at this short side: enough for a 224 px crop, 6,500 of them in 1.6 GB.
 CACHED_SIDE = 256
 
@@ -41,6 +44,21 @@ def list_photos(data: Path, split: str, ids: list[str]) -> list[Photo]:
     ]
 
 
+def reviewed_photos(review: Path, ids: list[str]) -> list[Photo]:
+    """The photos of ``flowers trace export`` that somebody has confirmed or corrected."""
+    photos = []
+    try:
+        for file, class_id in to_train_on(str(review)):
+            if class_id not in ids:
+                raise SystemExit(f"{review}: {file} is of class {class_id}, of which DATA has none")
+            if not Path(file).is_file():
+                raise SystemExit(f"{review}: there is no {file}")
+            photos.append(Photo(Path(file), ids.index(class_id)))
+    except UsageError as error:
+        raise SystemExit(str(error)) from error
+    return photos
+
+
 def spread(photos: list[Photo]) -> list[Photo]:
     """``photos`` reordered so that every prefix is balanced over the classes."""
     by_class: dict[int, list[Photo]] = {}
@@ -61,9 +79,9 @@ def _digest(photo: Photo) -> bytes:
 
 
 def decode(path: Path) -> np.ndarray:
-    """uint8 ``[H, W, 3]`` RGB whose short side is at most ``CACHED_SIDE``."""
+    """uint8 ``[H, W, 3]`` RGB, the right side up, whose short side is at most ``CACHED_SIDE``."""
     with Image.open(path) as opened:
-        image = opened.convert("RGB")
+        image = ImageOps.exif_transpose(opened).convert("RGB")
     scale = CACHED_SIDE / min(image.size)
     if scale < 1:
         size = (round(image.width * scale), round(image.height * scale))

@@ -47,7 +47,7 @@ def _to_table(name: str) -> beam.PTransform:
 
 def table_schema() -> dict[str, object]:
     """The schema as BigQuery's REST API has it."""
-    from flowers_onnx.tables import bigquery
+    from flowers_onnx.tables.bigquery_columns import table_schema as columns_of
 
-    columns = bigquery.table_schema(RESULTS)
+    columns = columns_of(RESULTS)
     return {"fields": [column.to_api_repr() for column in columns]}

@@ -2,5 +2,5 @@
 
 ``run`` takes results from ``flowers_onnx.tables.reading``, ``summary`` counts them all and keeps
 what fits, ``thumbnails`` shrinks the photos, ``page`` writes them into ``report.html``,
-``report.css`` and ``report.js`` (``assets``), in the words of ``texts``.
+``report.css`` and ``report.js``, in the words of ``texts``.
 """

@@ -10,12 +10,12 @@ from string import Template
 from typing import TypeVar
 
 from flowers_onnx import __version__
-from flowers_onnx.report import assets
 from flowers_onnx.report.summary import Species, Summary, species_of
-from flowers_onnx.report.texts import Words, safe
 from flowers_onnx.report.thumbnails import SIZE, Thumbnail
 from flowers_onnx.results import Failure, Prediction
 from flowers_onnx.storage.uris import link, local_path, name_of
+from flowers_onnx.web import assets
+from flowers_onnx.web.words import Words, safe
 
 Thumbnails = Callable[[Iterable[Prediction]], Iterable[Thumbnail]]
 K = TypeVar("K", Species, str)
@@ -39,7 +39,7 @@ class Page:
 
     def parts(self, thumbnails: Thumbnails) -> Iterator[str]:
         """The page from its first character to its last."""
-        head, tail = assets.read("report.html").split("$groups")
+        head, tail = assets.read(__package__, "report.html").split("$groups")
         values = self._values()
         yield Template(head).substitute(values)
         yield from self._species_groups(thumbnails)
@@ -57,9 +57,13 @@ class Page:
         species = [(kind.label, count, kind in shown) for kind, count in _ranked(counts.species)]
         codes = {failure.code for failure in counts.failures}
         errors = [(code, count, code in codes) for code, count in _ranked(counts.errors)]
+        css = assets.style(__package__, "report.css")
+        script = assets.read(__package__, "report.js")
         return {
             **words.all(),
-            **assets.inline(),
+            "css": css,
+            "script": script,
+            "policy": assets.policy(css, script, {"img-src": "data:"}),
             "lang": words.lang,
             "version": __version__,
             "title": words.text("title", name=self.name),

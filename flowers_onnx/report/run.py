@@ -10,10 +10,11 @@ from flowers_onnx.errors import UsageError
 from flowers_onnx.report.options import Options
 from flowers_onnx.report.page import Page
 from flowers_onnx.report.summary import summarize
-from flowers_onnx.report.texts import Words
+from flowers_onnx.report.texts import TEXTS
 from flowers_onnx.report.thumbnails import thumbnails
 from flowers_onnx.storage.uris import local_path, name_of
 from flowers_onnx.tables.reading import read_results
+from flowers_onnx.web.words import Words
 from flowers_onnx.writers import open_output
 
 
@@ -26,7 +27,8 @@ def run(options: Options) -> int:
     with open_output(out) as stream:
         summary = summarize(read_results(results), options.max_photos)
         folder = os.path.dirname(os.path.realpath(out)) if out and out != "-" else None
-        page = Page(summary, _name(results), folder, Words(options.lang))
+        words = Words(options.lang, TEXTS[options.lang])
+        page = Page(summary, _name(results), folder, words)
         for part in page.parts(thumbnails):
             stream.write(part)
     if page.lacking:

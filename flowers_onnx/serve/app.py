@@ -134,6 +134,8 @@ class Exchanges:
             return
         exchange.kept = True
         rows, ledger = [exchange.row()], self._service.ledger
+        if self._service.fresh:
+            self._service.fresh.note(rows)
         if not exchange.is_welcome or exchange.status >= 429:
             ledger.note(rows)  # strangers, and who comes too often, are never waited for
             return
@@ -185,6 +187,8 @@ class _Routes:
         body, headers = self._service.page.render(
             request.headers.get("accept-language"), request.query_params.get("lang")
         )
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
 
     async def _authorize(self, request: Request, scope: KeyScope) -> None:

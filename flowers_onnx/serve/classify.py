@@ -14,14 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowers_onnx.errors import StorageError, UsageError
-from flowers_onnx.image_formats import HEADER_SIZE, sniff
 from flowers_onnx.record import to_json
 from flowers_onnx.results import Failure, Query
 from flowers_onnx.serve.bodies import Body, Upload, boundary_of, files_of
 from flowers_onnx.serve.exchange import Classified, Exchange
 from flowers_onnx.serve.idempotency import Answer
 from flowers_onnx.serve.keep import KeptPhoto
-from flowers_onnx.serve.keep.metadata import clean
+from flowers_onnx.serve.keep.metadata import CannotCleanError, clean, kind_of
 from flowers_onnx.serve.problems import STATUS_OF_IMAGE_ERROR, Problem
 from flowers_onnx.serve.service import Service
 
@@ -125,13 +124,19 @@ class Classify:
             result = replace(result, path=upload.name)
         if not self._service.traces and not self._keep:
             return Classified(result, len(data), None)
-        kind = sniff(data[:HEADER_SIZE])
-        media_type = kind and f"image/{kind.lower()}"
-        if not self._keep or not result.ok:
+        kind = kind_of(data)
+        media_type = kind and kind.media_type
+        if not self._keep or kind is None or not result.ok:
             return Classified(result, len(data), media_type)
-        kept = clean(data)
-        digest = hashlib.sha256(kept.data).hexdigest()
-        return Classified(result, len(data), media_type, kept, digest)
+        kept = data
+        if not self._service.options.keep_exif:
+            try:
+                kept = clean(data).data
+            except CannotCleanError:  # what can't be told from the picture isn't kept
+                return Classified(result, len(data), media_type)
+        digest = result.sha256 if kept is data else hashlib.sha256(kept).hexdigest()
+        photo = KeptPhoto(f"{result.sha256}{kind.suffix}", kept)
+        return Classified(result, len(data), media_type, photo, digest)
 
     async def _record(self, exchange: Exchange, photos: Sequence[Classified], query: Query) -> None:
         service = self._service
@@ -141,8 +146,10 @@ class Classify:
                 exchange.photo_row(photo, part, query, self._keep)
                 for part, photo in enumerate(photos)
             ] or [exchange.row()]
-        kept = [KeptPhoto(photo.name, photo.kept.data) for photo in photos if photo.kept]
+        kept = [photo.kept for photo in photos if photo.kept]
         exchange.kept = True
+        if service.fresh:
+            service.fresh.note(rows)
         if rows or kept:
             await service.ledger.record(rows, kept)
 

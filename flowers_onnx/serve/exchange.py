@@ -11,7 +11,7 @@ from flowers_onnx import __version__
 from flowers_onnx.record import Timestamp
 from flowers_onnx.results import Prediction, Query, Result
 from flowers_onnx.serve.ids import new_request_id, plain, trace_id
-from flowers_onnx.serve.keep.metadata import Cleaned
+from flowers_onnx.serve.keep import KeptPhoto
 from flowers_onnx.serve.problems import Problem
 from flowers_onnx.serve.trace.row import TraceRow, trace_row
 from flowers_onnx.tables.schema import utc_now
@@ -99,7 +99,7 @@ class Exchange:
             **{name: record[name] for name in _OF_THE_RECORD},  # type: ignore[literal-required]
         }
         if photo.kept is not None:
-            more |= {"kept_sha256": photo.kept_sha256, "photo": f"{kept_in}/{photo.name}"}
+            more |= {"kept_sha256": photo.kept_sha256, "photo": f"{kept_in}/{photo.kept.name}"}
         if isinstance(result, Prediction):
             timing = result.timing
             more |= {
@@ -123,15 +123,10 @@ class Classified:
     result: Result
     size: int
     media_type: str | None
-    kept: Cleaned | None = None
+    kept: KeptPhoto | None = None
     kept_sha256: str | None = None
     #: Seconds until it had a slot.
     queued: float = 0
-
-    @property
-    def name(self) -> str:
-        """Of the object that keeps it."""
-        return f"{self.result.sha256}{self.kept.suffix if self.kept else ''}"
 
 
 def _ms(seconds: float) -> float:

@@ -43,8 +43,11 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
     log = service.log
     logging.getLogger().addHandler(log)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a client's fault, not ours
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold signed addresses
     service.health.check_model()  # the first inference is slow
     await service.ledger.start()
+    if service.fresh:
+        service.fresh.start()
     server = _Server(_config(service), service)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,6 +60,8 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
     try:
         await server.serve(sockets)
         await service.ledger.close()
+        if service.fresh:
+            await service.fresh.close()
         log.say("stopped")
     finally:
         service.health.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
@@ -24,6 +24,9 @@ from flowers_onnx.serve.metrics import Metrics
 from flowers_onnx.serve.options import Options
 from flowers_onnx.serve.page.page import Page
 
+if TYPE_CHECKING:
+    from flowers_onnx.serve.trace.fresh import Fresh
+
 #: Places in the queue for each slot: an answer waits for two photos before its own, no more.
 _QUEUE_PER_SLOT = 2
 #: Bodies in memory at a time, in units of the largest one allowed.
@@ -40,6 +43,7 @@ class Service:
     authenticator: Authenticator
     admission: Admission
     ledger: Ledger
+    fresh: Fresh | None
     answers: Answers
     health: Health
     metrics: Metrics
@@ -62,6 +66,11 @@ def open_service(options: Options) -> Service:
     instance = new_run_id()
     authenticator = open_authenticator(options)
     ledger = open_ledger(options, instance)
+    fresh = None
+    if options.fresh:
+        from flowers_onnx.serve.trace.fresh import Fresh
+
+        fresh = Fresh(options.fresh)
     slots = options.slots or allowed_cpus()
     classifier = Classifier(
         options.model, threads=slots, max_pixels=options.max_pixels or MAX_PIXELS
@@ -78,6 +87,7 @@ def open_service(options: Options) -> Service:
             "body_bytes_free": admission.body_bytes,
             "log_lines_dropped": log.dropped,
             **ledger.gauges(),
+            **(fresh.gauges() if fresh else {}),
         }
 
     return Service(
@@ -87,17 +97,19 @@ def open_service(options: Options) -> Service:
         authenticator,
         admission,
         ledger,
-        open_answers(options, ledger),
+        fresh,
+        open_answers(ledger),
         Health(classifier, admission, ledger),
         Metrics(gauges),
         log,
         Page(
             auth=authenticator.kind,
             keeps=bool(options.keep),
+            traces=bool(options.trace or options.fresh),
             keep_exif=options.keep_exif,
             max_body=options.max_body,
-            max_files=options.max_files,
             version=__version__,
             model=classifier.info.id,
+            labels=classifier.info.labels,
         ),
     )

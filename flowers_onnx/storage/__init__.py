@@ -65,6 +65,12 @@ class Store(Protocol):
     def names(self, prefix: str) -> Sequence[str]:
         """The URIs that begin with ``prefix``, images or not."""
 
+    def scan(self, prefix: str, after: str = "") -> Iterator[Item]:
+        """What begins with ``prefix`` and comes behind ``after``, images or not, in name order.
+
+        Streamed: who has no use for the next thousands begins a new scan behind them.
+        """
+
     def delete(self, uri: str) -> None:
         """Remove an object; no error if there is none."""
 

@@ -23,8 +23,11 @@ class BucketStore(ABC):
         """One object, or None if there is none of this name."""
 
     @abstractmethod
-    def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
-        """All objects whose name begins with ``prefix``, in name order, page by page."""
+    def _objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[Item]:
+        """The objects that begin with ``prefix`` and come behind ``after``, page by page.
+
+        In name order.
+        """
 
     def list(self, uri: str) -> Iterator[Item]:
         items = self._matching(uri)
@@ -34,6 +37,10 @@ class BucketStore(ABC):
     def names(self, prefix: str) -> Sequence[str]:
         with reported(f"can't list {prefix}"):
             return [item.uri for item in self._objects(*split(prefix))]
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Item]:
+        with reported(f"can't list {prefix}"):
+            yield from self._objects(*split(prefix), split(after)[1] if after else "")
 
     def _matching(self, uri: str) -> Iterator[Item]:
         bucket, name = split(uri)

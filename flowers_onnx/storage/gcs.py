@@ -100,11 +100,15 @@ class GcsStore(BucketStore):
             boundary = secrets.token_hex(16)
             # Generation 0 is that of no object.
             condition = {"ifGenerationMatch": "0"} if if_absent else {}
+            body = _multipart(split_object(uri)[1], data, boundary)
             response, _ = self._send(
                 "POST",
                 self._upload_url("multipart", uri, **condition),
-                body=_multipart(split_object(uri)[1], data, boundary),
-                headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+                body=body,
+                headers={
+                    "Content-Type": f"multipart/related; boundary={boundary}",
+                    "Content-Length": str(sum(map(len, body))),
+                },
                 accepted={PRECONDITION_FAILED} if if_absent else (),
             )
             return bool(response.status != PRECONDITION_FAILED)
@@ -118,13 +122,16 @@ class GcsStore(BucketStore):
         found = unless_missing(lambda: self._send("GET", url))
         return found and _item(split_object(uri)[0], json.loads(found[1]))
 
-    def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
+    def _objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[Item]:
         query = {"prefix": prefix, "fields": "items(name,generation,size),nextPageToken"}
+        if after:
+            query["startOffset"] = after  # itself among them
         while True:
             url = f"{self._endpoint}/storage/v1/b/{_quote(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._send("GET", url)[1])
             for found in page.get("items", ()):
-                yield _item(bucket, found)
+                if found["name"] != after:
+                    yield _item(bucket, found)
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
@@ -149,14 +156,14 @@ class GcsStore(BucketStore):
             raise StorageError(code, f"no access to gs://: {one_line(error)}") from error
 
 
-def _multipart(name: str, data: bytes, boundary: str) -> bytes:
-    """An object's name and content in one body, as Google's client sends a small object."""
+def _multipart(name: str, data: bytes, boundary: str) -> list[bytes]:
+    """An object's name and content, as Google's client sends a small object; nothing is copied."""
     head = (
         f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
         f"{json.dumps({'name': name})}\r\n"
         f"--{boundary}\r\nContent-Type: {_BYTES['Content-Type']}\r\n\r\n"
     )
-    return b"".join([head.encode(), data, f"\r\n--{boundary}--\r\n".encode()])
+    return [head.encode(), data, f"\r\n--{boundary}--\r\n".encode()]
 
 
 class _Content:

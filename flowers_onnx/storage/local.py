@@ -83,15 +83,12 @@ class LocalStore:
 
     def names(self, prefix: str) -> Sequence[str]:
         with reported(f"can't list {prefix}"):
-            start = _path(prefix)
-        # abspath would take a slash off the end, which means: only what is in the folder.
-        start = os.path.abspath(start) + ("/" if start.endswith("/") else "")
-        found = []
-        for folder, folders, files in os.walk(os.path.dirname(start), onerror=_unless_missing):
-            inside = os.path.join(folder, "")
-            folders[:] = [f for f in folders if _may_hold(os.path.join(inside, f, ""), start)]
-            found += [path for file in files if (path := inside + file).startswith(start)]
-        return [file_uri(path) for path in sorted(found)]
+            return [file_uri(path) for path in _paths(_start(prefix))]
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Item]:
+        with reported(f"can't list {prefix}"):
+            for path in _paths(_start(prefix), _start(after) if after else ""):
+                yield _describe(path)
 
     def delete(self, uri: str) -> None:
         with reported(f"can't remove {uri}"), contextlib.suppress(FileNotFoundError):
@@ -140,11 +137,30 @@ def _open(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _may_hold(folder: str, start: str) -> bool:
-    return folder.startswith(start) or start.startswith(folder)
+def _start(prefix: str) -> str:
+    """What the paths of ``prefix`` begin with."""
+    start = _path(prefix)
+    # abspath would take a slash off the end, which means: only what is in the folder.
+    return os.path.abspath(start) + ("/" if start.endswith("/") else "")
 
 
-def _unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        with reported(f"can't read {error.filename}"):
-            raise error
+def _paths(start: str, after: str = "", folder: str | None = None) -> Iterator[str]:
+    """Files that begin with ``start`` and come behind ``after``, as a bucket orders names."""
+    try:
+        with os.scandir(folder or os.path.dirname(start)) as found:
+            # A folder counts with its slash; a link to one is none.
+            entries = sorted(
+                os.path.join(entry.path, "") if entry.is_dir(follow_symlinks=False) else entry.path
+                for entry in found
+                if not (entry.is_symlink() and entry.is_dir())
+            )
+    except FileNotFoundError:
+        return
+    for path in entries:
+        if not path.endswith(os.sep):
+            if path.startswith(start) and path > after:
+                yield path
+        elif (path.startswith(start) or start.startswith(path)) and (
+            path > after or after.startswith(path)
+        ):
+            yield from _paths(start, after, path)

@@ -123,10 +123,11 @@ class S3Store(BucketStore):
 
         return unless_missing(describe)
 
-    def _objects(self, bucket: str, prefix: str) -> Iterator[Item]:
+    def _objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[Item]:
         pages = self._client.get_paginator("list_objects_v2")
+        begin = {"StartAfter": after} if after else {}
         with _translated():
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, **begin):
                 for found in page.get("Contents", ()):
                     uri = object_uri("s3", bucket, found["Key"])
                     yield Item(uri, _version(found["ETag"]), found["Size"])

@@ -1,9 +1,11 @@
 """BigQuery: rows are appended to a table by load jobs, each row exactly once.
 
 Rows are cut into parts, always in the same way. A part's job id is made from the table and the
-part's content, and the service runs a job id once: whatever was cut off, a part that is given
-again finds the job that loads it. A job loads all of its part or nothing; where it failed, the
-next id in a fixed row of ids takes its place.
+part's content, or from a name that the caller gives it, and the service runs a job id once:
+whatever was cut off, a part that is given again finds the job that loads it. A job loads all of
+its part or nothing; where it failed, the next id in a fixed row of ids takes its place.
+
+Rows that can't wait for a load are inserted at once, which may double them.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from flowers_onnx.errors import OutputError, UsageError, missing_extra
-from flowers_onnx.record import Field, to_json
+from flowers_onnx.record import to_json
 from flowers_onnx.storage.uris import table_of
 from flowers_onnx.tables.schema import AnyRow, Schema
 
@@ -30,42 +32,17 @@ try:
     from google.cloud import bigquery
     from google.cloud.bigquery.job import LoadJob
     from requests.exceptions import RequestException
+
+    from flowers_onnx.tables.bigquery_columns import differences, table_schema
 except ImportError as error:
     raise missing_extra("bigquery", "bigquery://") from error
 
 #: The client holds a part in memory while it sends it, and a table takes 1,500 jobs a day.
 PART_BYTES = 64 << 20
 
-_TYPES = {
-    "string": "STRING",
-    "integer": "INTEGER",
-    "float": "FLOAT",
-    "timestamp": "TIMESTAMP",
-    "class_id": "STRING",
-    "record": "RECORD",
-}
-#: The names that SQL gives to types; the API uses the older ones.
-_SYNONYMS = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "STRUCT": "RECORD"}
-
 #: Reasons of a failed job that may be gone the next time; a new table takes a while to appear.
 _PASSING = {"backendError", "internalError", "rateLimitExceeded", "notFound", "tableUnavailable"}
 _JOBS = 5
-
-
-def _schema_field(field: Field) -> bigquery.SchemaField:
-    mode = "REPEATED" if field.repeated else "NULLABLE" if field.nullable else "REQUIRED"
-    return bigquery.SchemaField(
-        field.name,
-        _TYPES[field.type],
-        mode=mode,
-        description=field.description,
-        fields=tuple(map(_schema_field, field.fields)),
-    )
-
-
-def table_schema(schema: Schema) -> tuple[bigquery.SchemaField, ...]:
-    """The columns of the table."""
-    return tuple(map(_schema_field, schema.fields))
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -80,6 +57,8 @@ def _is_unseen(error: BaseException) -> bool:
 
 
 _AGAIN = Retry(predicate=_is_passing, initial=1, maximum=30, timeout=600)
+#: For the answer to rows that are inserted.
+_INSERT_SECONDS = 30
 #: For what was made a moment ago.
 _APPEAR = Retry(predicate=_is_unseen, initial=0.5, maximum=5, timeout=60)
 
@@ -93,6 +72,7 @@ class BigQueryTable:
         self._uri, self._schema, self._columns = uri, schema, table_schema(schema)
         self._project, self._dataset, self._table = table_of(uri)
         self._client = _client(self._project, uri)
+        self._insertable: bigquery.Table | None = None
 
     def existing(self) -> Iterator[AnyRow]:
         with self._plain_errors():
@@ -106,12 +86,66 @@ class BigQueryTable:
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with self._plain_errors():
             table = self._find() or self._create()
-            lines = (to_json(self._schema.table_row(row)) for row in rows)
-            for part, digest in _parts(lines, f"{table.full_table_id} {table.created}"):
+            for part, digest in _parts(self._lines(rows), _identity(table)):
                 self._load(part, digest, table)
 
     def close(self) -> None:
         pass
+
+    def identity(self) -> str:
+        """Which table this is: one that is made anew under the same name is another one.
+
+        It is made if there is none.
+        """
+        with self._plain_errors():
+            return _identity(self._find() or self._create())
+
+    def publish_once(self, name: str, rows: Iterable[AnyRow], identity: str) -> bool:
+        """Load ``rows`` by a single job, unless a load of this ``name`` has been done.
+
+        Returns whether there was none. The name decides, not the rows, which should be few enough
+        for a part. Raises ``OutputError`` if the table isn't that of ``identity`` any more.
+        """
+        digest = hashlib.sha256(f"{identity}\n{name}".encode()).hexdigest()
+        with self._plain_errors():
+            table = self._same(identity)
+            if self._is_loaded(digest, table):
+                return False
+            with tempfile.TemporaryFile(prefix="flowers-") as part:
+                part.writelines(self._lines(rows))
+                self._load(part, digest, self._same(identity))
+            return True
+
+    def insert(self, rows: Mapping[str, AnyRow]) -> list[str]:
+        """Add rows at once, each with an id by which the service knows most repeats, not all.
+
+        Returns what is wrong with those that the table refuses; the others are in it.
+        """
+        known, self._insertable = self._insertable, None  # looked at again after an error
+        with self._plain_errors():
+            table = known or self._find() or self._create()
+            try:
+                refused = _APPEAR(self._client.insert_rows_json)(
+                    table,
+                    [self._schema.table_row(row) for row in rows.values()],
+                    row_ids=list(rows),
+                    skip_invalid_rows=True,
+                    retry=None,
+                    timeout=_INSERT_SECONDS,
+                )
+            except exceptions.BadRequest as error:  # as it will be next time
+                return [_message(error)] * len(rows)
+        self._insertable = table
+        return [str(each["errors"][0].get("message")) for each in refused]
+
+    def _lines(self, rows: Iterable[AnyRow]) -> Iterator[bytes]:
+        return (to_json(self._schema.table_row(row)).encode() + b"\n" for row in rows)
+
+    def _same(self, identity: str) -> bigquery.Table:
+        table = self._find()
+        if table is None or _identity(table) != identity:
+            raise OutputError(f"{self._uri} was made anew during a load; load again")
+        return table
 
     def _find(self) -> bigquery.Table | None:
         name = f"{self._project}.{self._dataset}.{self._table}"
@@ -120,7 +154,7 @@ class BigQueryTable:
         except exceptions.NotFound:
             self._require_dataset()
             return None
-        if problems := list(_differences(self._columns, table.schema)):
+        if problems := list(differences(self._columns, table.schema)):
             raise UsageError(f"{self._uri} is a table of another schema: {', '.join(problems)}")
         return table
 
@@ -159,6 +193,14 @@ class BigQueryTable:
                 if failure.get("reason") not in _PASSING or failed == _JOBS:
                     raise OutputError(f"can't load into {self._uri}: {failure.get('message')}")
                 time.sleep(2**failed / 2)
+
+    def _is_loaded(self, digest: str, table: bigquery.Table) -> bool:
+        """Whether one of a part's jobs, if need be when it is done, has loaded it."""
+        for number in itertools.count():
+            job = self._job(f"flowers-{digest}-{number}", table)
+            if job is None or _outcome(job) is None:
+                return job is not None
+        raise AssertionError
 
     def _submit(self, part: BinaryIO, job_id: str, table: bigquery.Table) -> LoadJob:
         config = bigquery.LoadJobConfig(
@@ -220,6 +262,10 @@ def _client(project: str, uri: str) -> bigquery.Client:
         ) from None
 
 
+def _identity(table: bigquery.Table) -> str:
+    return f"{table.full_table_id} {table.created}"
+
+
 def _message(error: BaseException) -> str:
     """The service's own words, without the request they answer."""
     if isinstance(error, exceptions.RetryError) and error.cause is not None:
@@ -239,9 +285,8 @@ def _outcome(job: LoadJob) -> dict[str, str] | None:
     return failure
 
 
-def _parts(texts: Iterable[str], destination: str) -> Iterator[tuple[BinaryIO, str]]:
-    """Newline-delimited JSON, cut where a part is full, and a hash of it and its destination."""
-    lines = (text.encode() + b"\n" for text in texts)
+def _parts(lines: Iterator[bytes], destination: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Lines, cut where a part is full, and a hash of the part and its destination."""
     line = next(lines, None)
     while line is not None:
         digest = hashlib.sha256(destination.encode() + b"\n")
@@ -253,28 +298,3 @@ def _parts(texts: Iterable[str], destination: str) -> Iterator[tuple[BinaryIO, s
                 size += len(line)
                 line = next(lines, None)
             yield part, digest.hexdigest()
-
-
-def _differences(
-    wanted: Iterable[bigquery.SchemaField], found: Iterable[bigquery.SchemaField], prefix: str = ""
-) -> Iterator[str]:
-    by_name = {field.name.lower(): field for field in found}
-    for field in wanted:
-        name = prefix + field.name
-        other = by_name.pop(field.name, None)
-        if other is None:
-            yield f"no column {name}"
-        elif (kind := _kind(other)) != _kind(field):
-            yield f"{name} is {kind}, not {_kind(field)}"
-        elif other.mode == "REQUIRED" and field.mode != "REQUIRED":
-            yield f"{name} must allow NULL"
-        else:
-            yield from _differences(field.fields, other.fields, f"{name}.")
-    for other in by_name.values():
-        if other.mode == "REQUIRED":
-            yield f"{prefix}{other.name} is required, and is none of the result's"
-
-
-def _kind(field: bigquery.SchemaField) -> str:
-    kind = _SYNONYMS.get(field.field_type, field.field_type)
-    return f"{kind} REPEATED" if field.mode == "REPEATED" else kind

@@ -1,1 +1,5 @@
-"""What the program's pages share: escaping, words in two languages, the content policy."""
+"""What the HTML pages share: the report's, which is a file, and the server's.
+
+``words`` are texts in two languages, escaped; ``assets`` reads the files beside a page's module
+and makes the policy that lets a browser run these and nothing else. ``base.css`` has the colours.
+"""

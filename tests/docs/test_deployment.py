@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import shlex
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pages import (
     DOCS,
     commands,
@@ -30,10 +33,14 @@ TWINS = twins()
 ENGLISH = "\n".join(read(page) for page in TWINS)
 SPANISH = "\n".join(read(page) for page in TWINS.values())
 BATCH = read(DOCS / "batch.md")
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+TRACE = read(DOCS / "trace.md")
 SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
 needs_systemd = needs("systemd-analyze")
+#: Each has its settings beside it, ``batch.env`` and ``serve.env``.
+every_unit = pytest.mark.parametrize("unit", ["batch", "serve"])
 
 
 def command_lines(page: str) -> list[list[str]]:
@@ -50,7 +57,9 @@ def command_lines(page: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", [ENGLISH, SPANISH, BATCH], ids=["english", "spanish", "batch"])
+@pytest.mark.parametrize(
+    "page", [ENGLISH, SPANISH, BATCH, TRACE], ids=["english", "spanish", "batch", "trace"]
+)
 def test_documented_command_lines_are_valid(page: str) -> None:
     lines = command_lines(page)
     assert lines
@@ -58,11 +67,16 @@ def test_documented_command_lines_are_valid(page: str) -> None:
         job(*(re.sub(r"\$\{?\w+\}?", "x", word) for word in words))  # the reader's own
 
 
-def test_the_unit_runs_a_valid_command_line() -> None:
-    (command,) = re.findall(rf"^ExecStart={PROGRAM} (.*)$", SERVICE, re.MULTILINE)
+def service_of(unit: str) -> str:
+    return (DEPLOY / f"flowers-{unit}.service").read_text()
+
+
+@every_unit
+def test_the_units_run_valid_command_lines(unit: str) -> None:
+    (command,) = re.findall(rf"^ExecStart={PROGRAM} (.*)$", service_of(unit), re.MULTILINE)
     settings = dict(
         line.split("=", 1)
-        for line in (DEPLOY / "batch.env").read_text().splitlines()
+        for line in (DEPLOY / f"{unit}.env").read_text().splitlines()
         if line and not line.startswith("#")
     )
     words = []
@@ -76,8 +90,9 @@ def test_the_unit_runs_a_valid_command_line() -> None:
     job(*words)
 
 
-def test_the_cron_table_runs_a_valid_command_line() -> None:
-    table = (DEPLOY / "flowers-batch.cron").read_text()
+@pytest.mark.parametrize("name", ["batch", "trace"])
+def test_the_cron_tables_run_valid_command_lines(name: str) -> None:
+    table = (DEPLOY / f"flowers-{name}.cron").read_text()
     (line,) = (line for line in table.splitlines() if not line.startswith("#"))
     *schedule, user, program, command = line.split(maxsplit=7)
     assert (len(schedule), user, program) == (5, "flowers", PROGRAM)
@@ -85,28 +100,110 @@ def test_the_cron_table_runs_a_valid_command_line() -> None:
     job(*shlex.split(command.partition(" 2>&1 | ")[0]))
 
 
+def test_the_image_runs_a_valid_command_line() -> None:
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.MULTILINE)
+    (command,) = re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)
+    assert json.loads(entry) == [PROGRAM]
+    job(*json.loads(command))
+
+
+def test_the_service_runs_a_valid_command_line_and_has_what_it_names() -> None:
+    service = yaml.safe_load((DEPLOY / "service.yaml").read_text())
+    assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
+    spec = service["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    args = container["args"]
+    assert all(isinstance(word, str) for word in args)
+    job(*args)
+    assert container["startupProbe"]["httpGet"] == {"path": "/readyz"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez"}
+    (mount,), (volume,) = container["volumeMounts"], spec["volumes"]
+    (item,) = volume["secret"]["items"]
+    assert mount["name"] == volume["name"]
+    assert args[args.index("--keys") + 1] == f"{mount['mountPath']}/{item['path']}"
+    assert f"gcloud secrets create {volume['secret']['secretName']} " in ENGLISH
+    account = spec["serviceAccountName"].partition("@")[0]
+    assert f"gcloud iam service-accounts create {account}\n" in ENGLISH
+    for flag in ("--keep", "--trace"):
+        assert args[args.index(flag) + 1].startswith("gs://my-project-kept/")
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*.json")), ids=lambda path: path.name)
+def test_json_is_well_formed(path: Path) -> None:
+    content: Any = json.loads(path.read_text())
+    if path.name.startswith("alert"):
+        assert set(content) >= {"displayName", "combiner", "conditions"}
+        (kinds,) = {frozenset(condition) for condition in content["conditions"]}
+        assert len(kinds) == 2, "each has a name and one condition"
+
+
+def test_the_alerts_ask_for_figures_that_exist() -> None:
+    groups = yaml.safe_load((DEPLOY / "serve.rules.yaml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    source = "".join(path.read_text() for path in (ROOT / "flowers_onnx/serve").rglob("*.py"))
+    for rule in rules:
+        for name in re.findall(r"flowers_(\w+)", rule["expr"]):
+            stem = re.sub(r"^(requests)_total$|_bucket$", r"\1", name)
+            assert re.search(rf"\"(?:flowers_)?{stem}\"", source), name
+
+
+def test_the_costs_are_what_the_script_says(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(DEPLOY / "cost.py"), run_name="__main__")
+    said = [re.findall(r"[\d.,]*\d", line) for line in capsys.readouterr().out.splitlines()]
+    for page in (ENGLISH, SPANISH):
+        (table,) = re.findall(r"^\| USD.*\n(?:\|.*\n)+", page, re.MULTILINE)
+        assert [re.findall(r"[\d.,]*\d", line) for line in table.splitlines()] == said
+
+
+@needs("nginx")
+@needs("openssl")
+def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=flowers.example",
+         "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    ours = (DEPLOY / "nginx.conf").read_text()
+    ours = ours.replace("/etc/letsencrypt/live/flowers.example", str(tmp_path))
+    ours = re.sub(r"(listen (?:\[::\]:)?)(\d+)", r"\g<1>4\2", ours)  # ports of a user's own
+    paths = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = tmp_path / "whole.conf"
+    whole.write_text(
+        f"pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {paths}\n{ours} }}"
+    )
+    done = subprocess.run(["nginx", "-t", "-c", whole], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[warn]" not in done.stderr, done.stderr
+
+
 @needs_systemd
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    units = [tmp_path / "flowers-batch.service", tmp_path / "flowers-batch.timer"]
-    units[0].write_text(SERVICE.replace(PROGRAM, str(FLOWERS)))
-    shutil.copy(DEPLOY / units[1].name, units[1])
+    units = [tmp_path / path.name for path in [*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")]]
+    assert len(units) == 3
+    for unit in units:
+        unit.write_text((DEPLOY / unit.name).read_text().replace(PROGRAM, str(FLOWERS)))
     done = subprocess.run(
         ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
     )
     # What it only warns of, such as a setting that it doesn't know, leaves the code at 0.
-    complaints = [line for line in done.stderr.splitlines() if "flowers-batch" in line]
+    complaints = [line for line in done.stderr.splitlines() if "flowers-" in line]
     assert (done.returncode, complaints) == (0, []), done.stderr
 
 
+@every_unit
 @needs_systemd
-def test_the_unit_is_as_hardened_as_the_page_says() -> None:
+def test_the_units_are_as_hardened_as_the_pages_say(unit: str) -> None:
     analyze = ["systemd-analyze", "security", "--no-pager"]
     known = subprocess.run([*analyze, "--help"], capture_output=True, text=True, check=False).stdout
     if "--offline" not in known:
         pytest.skip("systemd-analyze is older than 250")
     assert "below 2 of 10" in ENGLISH
     done = subprocess.run(
-        [*analyze, "--offline=true", "--threshold=20", DEPLOY / "flowers-batch.service"],
+        [*analyze, "--offline=true", "--threshold=20", DEPLOY / f"flowers-{unit}.service"],
         capture_output=True,
         text=True,
         check=False,
@@ -185,17 +282,17 @@ def test_environment_variables_are_in_both_pages() -> None:
 
 def test_extras_that_are_named_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [ENGLISH, SPANISH, BATCH, (DEPLOY / "Dockerfile.batch").read_text()]
+    marks = r"(?:(?:\.whl\)|flowers-onnx)\[|EXTRAS=)([a-z0-9,]+)"
     named = {
         extra
-        for text in texts
-        for extras in re.findall(r"(?:\.whl\)|flowers-onnx)\[([a-z0-9,]+)\]", text)
+        for text in (ENGLISH, SPANISH, BATCH, DOCKERFILE)
+        for extras in re.findall(marks, text)
         for extra in extras.split(",")
     }
-    assert {"gcs", "bigquery"} <= named
+    assert {"gcs", "bigquery", "serve"} <= named
     assert named <= set(project["optional-dependencies"])
 
 
 def test_the_pages_name_every_file_that_is_to_be_deployed() -> None:
     for path in DEPLOY.iterdir():
-        assert f"deploy/{path.name}" in ENGLISH, path.name
+        assert f"deploy/{path.name}" in ENGLISH + TRACE, path.name

@@ -1,6 +1,8 @@
 """The few REST calls of BigQuery that the program makes, as strict as the real service.
 
-Datasets, tables, load jobs by resumable upload, and ``tabledata.list``; all state is in memory.
+Datasets, tables, load jobs by resumable upload, ``tabledata.list``, two queries, and
+``insertAll``, which never makes use of an insertId: the service promises no more. All state is in
+memory.
 What the program doesn't use is refused, so that a change of the program shows here.
 """
 
@@ -32,6 +34,7 @@ _LOAD_CONFIG = {
     "writeDisposition": "WRITE_APPEND",
     "createDisposition": "CREATE_NEVER",
 }
+_QUERY = re.compile(r"(DELETE|SELECT COUNT\(\*\)) FROM `([\w.-]+)` WHERE (.+)")
 
 
 class RefusedError(Exception):
@@ -80,6 +83,11 @@ class BigQueryFake:
     rate: float = 0
     seed: int = 1
     page_rows: int = 1000
+    #: Whether the rows are still where ``insertAll`` puts them first: none can be deleted.
+    streaming_buffer: bool = False
+    #: Called with ``METHOD path`` of a request before it is done, and after it, unanswered.
+    before: Callable[[str], object] = lambda _request: None
+    after: Callable[[str], object] = lambda _request: None
 
     def __post_init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -137,7 +145,9 @@ class BigQueryFake:
             if fault == "drop_before":
                 raise ConnectionAbortedError
             self._settle()
+            self.before(f"{method} {path}")
             answer = self._route(method, path, headers, body, fails=fault == "job_fails")
+            self.after(f"{method} {path}")
             if fault == "drop_after":
                 raise ConnectionAbortedError
             return answer
@@ -164,6 +174,8 @@ class BigQueryFake:
             ("POST", dataset + r"/tables", self._insert_table),
             ("GET", dataset + r"/tables/([^/]+)", self._get_table),
             ("GET", dataset + r"/tables/([^/]+)/data", self._list),
+            ("POST", dataset + r"/tables/([^/]+)/insertAll", self._insert_all),
+            ("POST", r"/bigquery/v2/projects/([^/]+)/queries", self._query),
             ("GET", r"/bigquery/v2/projects/([^/]+)/jobs/([^/]+)", self._get_job),
             ("POST", r"/upload/bigquery/v2/projects/([^/]+)/jobs", self._begin_upload),
             ("PUT", r"/upload/session/(\w+)", self._upload),
@@ -233,6 +245,64 @@ class BigQueryFake:
         if start + len(page) < len(table.rows):
             answer["pageToken"] = str(start + len(page))
         return _Answer(answer)
+
+    def _insert_all(
+        self, project: str, dataset: str, name: str, *, body: bytes, **_: Any
+    ) -> _Answer:
+        table = self._visible(f"{project}.{dataset}.{name}")
+        request = json.loads(body)
+        rows = request.pop("rows")
+        if request != {"skipInvalidRows": True}:
+            raise RefusedError(400, "invalid", f"unexpected parameters {request}")
+        if not rows or len(body) > 10_000_000:
+            raise RefusedError(400, "invalid", "No rows present, or too many, in the request.")
+        errors = []
+        for index, row in enumerate(rows):
+            try:
+                if row.keys() != {"insertId", "json"} or len(row["insertId"]) > 128:
+                    raise RefusedError(400, "invalid", f"row {index}: no row")
+                _check_row(row["json"], table.resource["schema"]["fields"], f"row {index}")
+                table.rows.append(row["json"])
+            except RefusedError as error:
+                reasons = [{"reason": error.reason, "message": str(error), "location": ""}]
+                errors.append({"index": index, "errors": reasons})
+        kind = {"kind": "bigquery#tableDataInsertAllResponse"}
+        return _Answer({**kind, "insertErrors": errors} if errors else kind)
+
+    def _query(self, project: str, *, body: bytes, **_: Any) -> _Answer:
+        """``DELETE`` and ``SELECT COUNT(*)`` with a condition of ``IN UNNEST``s."""
+        request = json.loads(body)
+        match = _QUERY.fullmatch(request["query"])
+        if match is None or request["useLegacySql"] or request["location"] != "US":
+            raise RefusedError(400, "invalidQuery", f"Syntax error: {request['query']}")
+        what, name, condition = match.groups()
+        values = {}
+        for each in request["queryParameters"]:
+            if each["parameterType"] != {"type": "ARRAY", "arrayType": {"type": "STRING"}}:
+                raise RefusedError(400, "invalidQuery", f"unexpected type of {each['name']}")
+            values[each["name"]] = {one["value"] for one in each["parameterValue"]["arrayValues"]}
+        columns = [
+            re.fullmatch(r"(\w+) IN UNNEST\(@\1\)", each) for each in condition.split(" OR ")
+        ]
+        if {match and match[1] for match in columns} != values.keys():
+            raise RefusedError(400, "invalidQuery", f"Query parameters for {condition}: {values}")
+        table = self._visible(name)
+        found = [row for row in table.rows if any(row.get(c) in v for c, v in values.items())]
+        answer: Json = {
+            "jobComplete": True,
+            "jobReference": {"projectId": project, "jobId": str(next(self._ids)), "location": "US"},
+            "totalRows": "0",
+            "schema": {"fields": []},
+        }
+        if what == "DELETE":
+            if self.streaming_buffer and found:
+                message = f"DELETE statement over table {name} would affect rows in the streaming"
+                raise RefusedError(400, "invalidQuery", f"{message} buffer, which is not supported")
+            table.rows[:] = [row for row in table.rows if row not in found]
+            return _Answer({**answer, "numDmlAffectedRows": str(len(found))})
+        fields = [{"name": "f0_", "type": "INTEGER", "mode": "NULLABLE"}]
+        rows = [{"f": [{"v": str(len(found))}]}]
+        return _Answer({**answer, "totalRows": "1", "schema": {"fields": fields}, "rows": rows})
 
     def _begin_upload(
         self, project: str, *, query: dict[str, str], body: bytes, **_: Any

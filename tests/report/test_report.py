@@ -8,17 +8,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, Chromium, Tab
+from chromium import Chromium, Tab
 from fakes.gcs import fake_gcs
 from PIL import Image
-from support import PATIENCE, Run, lacks, make_row, result_sink
+from support import PATIENCE, Run, make_row, result_sink
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import read_info
@@ -362,14 +362,6 @@ def test_hostile_names_end_no_element_and_no_attribute(report: Report) -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    if CHROMIUM is None:
-        pytest.skip(lacks("chromium-headless-shell"))
-    with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
-        yield chromium
 
 
 def visible(tab: Tab, selector: str = ".path") -> list[str]:

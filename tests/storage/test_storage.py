@@ -234,6 +234,20 @@ def test_names_by_prefix(place: Place) -> None:
     assert place.store.names(f"{place.base}none/at/all") == []
 
 
+def test_a_scan_begins_behind_a_name(place: Place) -> None:
+    fill(place)
+    everything = list(place.store.scan(place.base))
+    assert [item.uri for item in everything] == [place.uri(name) for name in NAMES]
+    assert [item.size for item in everything] == [len(name.encode()) for name in NAMES]
+    for number, name in enumerate(NAMES, start=1):
+        assert list(place.store.scan(place.base, place.base + name)) == everything[number:]
+    between = f"{place.base}b/"  # a name that isn't there
+    assert [item.uri for item in place.store.scan(f"{place.base}b", between)] == [
+        place.uri(name) for name in NAMES if name > "b/" and name.startswith("b")
+    ]
+    assert list(place.store.scan(f"{place.base}none/at/all")) == []
+
+
 def test_what_is_not_there(place: Place, tmp_path: Path) -> None:
     uri = place.uri("b/none")
     assert place.store.download(uri) is None

@@ -352,13 +352,45 @@ def load_directly(row: Row) -> None:
         sink.publish([row])
 
 
+def named(fake: BigQueryFake, rows: list[Row], name: str = "one") -> bool:
+    sink = result_sink(URI)
+    assert isinstance(sink, bigquery.BigQueryTable)
+    return sink.publish_once(name, iter(rows), sink.identity())
+
+
+def test_a_name_is_loaded_once_whatever_the_rows(fake: BigQueryFake) -> None:
+    assert named(fake, rows_of(3))
+    assert not named(fake, rows_of(5))
+    assert uris(fake) == [row["source_uri"] for row in rows_of(3)]
+    assert named(fake, rows_of(3), "two")
+    assert len(uris(fake)) == 6
+
+
+@pytest.mark.parametrize("kind", ["503", "drop_before", "drop_after", "job_fails"])
+@pytest.mark.parametrize("request_", ["GET .*/jobs/", "POST /upload", "PUT /upload"])
+def test_a_fault_doubles_no_name(kind: Kind, request_: str, fake: BigQueryFake) -> None:
+    fake.fail(kind, request_, times=2)
+    assert named(fake, rows_of(3))
+    assert not named(fake, rows_of(5))
+    assert len(uris(fake)) == 3
+
+
+def test_a_name_whose_jobs_failed_is_loaded_by_the_next(fake: BigQueryFake) -> None:
+    fake.fail("job_fails", "PUT /upload", 5)
+    with pytest.raises(OutputError, match="injected"):
+        named(fake, rows_of(3))
+    assert named(fake, rows_of(5))  # what was wrong with the rows may be mended
+    assert len(uris(fake)) == 5
+    assert len(fake.jobs) == 6
+
+
 def test_parts_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bigquery, "PART_BYTES", 1000)
     rows = rows_of(30)
 
     def digests(rows: list[Row]) -> list[tuple[int, str]]:
-        lines = [to_json(RESULTS.table_row(row)) for row in rows]
-        parts = bigquery._parts(lines, "t")
+        lines = [to_json(RESULTS.table_row(row)).encode() + b"\n" for row in rows]
+        parts = bigquery._parts(iter(lines), "t")
         return [(len(part.read()), digest) for part, digest in parts if not part.seek(0)]
 
     whole = digests(rows)

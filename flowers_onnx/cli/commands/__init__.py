@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "Make one HTML page, with the photos in it, from the results of a run",
     "serve": "Answer over HTTP: an endpoint for programs and a page for people",
     "keys": "Make, list, revoke and rotate the keys that flowers serve lets in",
+    "trace": "Load what flowers serve has kept of its requests, forget it, or train on it",
     "beam": "Classify images with Apache Beam: here, or on Dataflow, Flink or Spark",
     "benchmark": "Measure how long classification takes here, and where the time goes",
     "labels": "List the classes that the model knows",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from flowers_onnx.serve.trace.row import TraceRow
+
+#: What is promised; docs/keep-and-trace.md says it in full.
+Durability = Literal["strict", "spool", "best-effort"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class Ledger(Protocol):
     async def record(self, rows: Sequence[TraceRow], photos: Sequence[KeptPhoto]) -> None:
         """Return when these are kept as promised; raises ``StorageError`` if they can't be.
 
-        It may be cancelled, when the time for an answer is over: a row that isn't on its way yet
-        then says status 503, in its place. Refuses at once when too much waits already.
+        Refuses at once when too much waits already, or the place doesn't answer. It may be
+        cancelled, when the time for an answer is over. Either way the rows are the ledger's, and
+        not to be noted again: a row that isn't on its way yet then says status 503.
         """
 
     def note(self, rows: Sequence[TraceRow]) -> None:

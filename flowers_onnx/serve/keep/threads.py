@@ -1,0 +1,69 @@
+"""Threads for calls that may hang, seen from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
+
+R = TypeVar("R")
+
+
+class _Call(NamedTuple):
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class Threads:
+    """At most ``most`` of them, begun when they are needed; used from the loop's thread alone.
+
+    Unlike those of an executor they are daemons: a bucket that doesn't answer keeps no process
+    from its end.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most, self._name = most, name
+        self._begun = self._busy = 0
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+
+    def run(self, work: Callable[[], R]) -> asyncio.Future[R]:
+        """What ``work`` returns or raises; once begun it goes on, whoever is cancelled."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._busy += 1
+        if self._busy > self._begun and self._begun < self._most:
+            self._begun += 1
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        self._calls.put(_Call(work, future, loop))
+        return future
+
+    def close(self) -> None:
+        """Let them go, each when its call is done."""
+        for _ in range(self._begun):
+            self._calls.put(None)
+        self._begun = 0
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            result, error = None, None
+            if not call.future.cancelled():
+                try:
+                    result = call.work()
+                except BaseException as found:
+                    error = found
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                call.loop.call_soon_threadsafe(self._finish, call.future, result, error)
+            del call, result, error  # a photo, perhaps: don't hold it until the next call
+
+    def _finish(self, future: asyncio.Future[R], result: R, error: BaseException | None) -> None:
+        self._busy -= 1
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,518 @@
+"""The page of ``flowers serve``: its HTML and headers, and what people do with it in a browser."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import axe
+import pytest
+from chromium import Chromium, Look, Tab
+from fakes.serve import Desk, make_page, page_server
+from serving import Server, StartServer
+from support import Run, noise_pictures, posix, wait_until
+
+from flowers_onnx import Classifier
+from flowers_onnx.metadata import Label
+from flowers_onnx.serve.page.page import Page, negotiate
+from flowers_onnx.serve.page.texts import LANGUAGES, SCRIPT, TEXTS
+from flowers_onnx.serve.problems import Problem
+from flowers_onnx.web import assets
+
+PHONE = Look(390, 844, touch=True)
+SMALL = Look(320, 568, touch=True)
+WALL = Look(3840, 2160)
+
+pytestmark = posix
+
+MakePage = Callable[..., Page]
+MakeHtml = Callable[..., str]
+#: Options of ``Page`` -> a server of that page.
+Serve = Callable[..., Desk]
+
+
+@pytest.fixture(scope="module")
+def page(classifier: Classifier) -> MakePage:
+    return functools.partial(make_page, classifier)
+
+
+@pytest.fixture(scope="module")
+def html(page: MakePage) -> MakeHtml:
+    return lambda lang="en", **options: page(**options).render(None, lang)[0].decode()
+
+
+# The answer to GET /
+
+
+@pytest.mark.parametrize(
+    ("accepted", "lang"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("es", "es"),
+        ("es-MX,es;q=0.9,en;q=0.8", "es"),
+        ("ES-es", "es"),
+        ("en;q=0.5, es;q=0.7", "es"),
+        ("de, fr;q=0.9, es;q=0.1", "es"),
+        ("en, es", "en"),
+        ("es;q=0", "en"),
+        ("*", "en"),
+        ("de", "en"),
+        ("est, eso", "en"),
+        ("es;q=high, \x00,,;;=", "en"),
+        ("es;q=0.5;x=y", "en"),
+        ("," * 10_000 + "es", "es"),
+    ],
+)
+def test_the_language_is_the_one_that_is_accepted_most(
+    page: MakePage, accepted: str | None, lang: str
+) -> None:
+    assert negotiate(accepted) == lang
+    body, headers = page().render(accepted)
+    assert headers["Content-Language"] == lang
+    assert f'<html lang="{lang}">' in body.decode()
+    assert "Accept-Language" in headers["Vary"]
+
+
+def test_the_switch_says_more_than_the_browser(page: MakePage, html: MakeHtml) -> None:
+    assert page().render("es", "en")[1]["Content-Language"] == "en"
+    assert page().render("es", "<la>")[1]["Content-Language"] == "es"
+    assert 'href="?lang=es"' in html("en")
+    assert 'href="?lang=en"' in html("es")
+
+
+def test_the_policy_names_this_style_and_this_script_and_no_place(page: MakePage) -> None:
+    for lang in LANGUAGES:
+        body, headers = page().render(None, lang)
+        policy = dict(
+            one.split(" ", 1) for one in headers["Content-Security-Policy"].split("; ")
+        )  # fmt: skip
+        text = body.decode()
+        for name, directive in (("style", "style-src"), ("script", "script-src")):
+            (inside,) = re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
+            digest = base64.b64encode(sha256(inside.encode()).digest()).decode()
+            assert policy.pop(directive) == f"'sha256-{digest}'"
+        assert policy == {
+            "default-src": "'none'",
+            "connect-src": "'self'",
+            "img-src": "blob: data:",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'none'",
+            "require-trusted-types-for": "'script'",
+        }
+        markup = re.sub(r"<(style|script)>.*?</\1>", "", text, flags=re.DOTALL)
+        assert not re.search(r"<[^>]*\s(style|on\w+)\s*=", markup)
+        assert "//" not in re.sub(r'<link rel="icon"[^>]*>', "", markup)
+
+
+def test_the_etag_changes_with_the_page(page: MakePage, server: Server) -> None:
+    tags = {page(keeps=keeps).render(None, lang)[1]["ETag"]
+            for keeps in (True, False) for lang in LANGUAGES}  # fmt: skip
+    assert len(tags) == 4
+    assert page().render(None, "es")[1]["ETag"] in tags
+    first = server.ask("GET", "/")
+    again = server.ask("GET", "/", headers={"If-None-Match": first.headers["etag"]})
+    assert (first.status, again.status, again.body) == (200, 304, b"")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({}, "not_kept"),
+        ({"keep_exif": True}, "not_kept"),
+        ({"traces": True}, "traced"),
+        ({"keeps": True}, "kept"),
+        ({"keeps": True, "traces": True, "keep_exif": True}, "kept_exif"),
+    ],
+)
+def test_it_says_what_is_kept(html: MakeHtml, lang: str, options: dict[str, Any], key: str) -> None:
+    assert f'<p id="kept">{TEXTS[lang][key]}</p>' in html(lang, **options)
+
+
+def test_it_asks_for_a_key_only_where_one_is_wanted(html: MakeHtml) -> None:
+    assert 'type="password"' not in html(auth="none")
+    for lang in LANGUAGES:
+        assert TEXTS[lang]["key_help"] in html(lang, auth="keys")
+        assert TEXTS[lang]["token_help"] in html(lang, auth="iam")
+        assert TEXTS[lang]["key_help"] not in html(lang, auth="iam")
+
+
+def test_names_are_escaped(html: MakeHtml) -> None:
+    evil = "</script><script>alert(1)</script>\"'&"
+    labels = [Label(1, evil, evil, evil)]
+    text = html(version=evil, model=evil, labels=labels)
+    assert text.count("<script") == text.count("</script") == 1
+    assert text.count("alert(1)") == 4
+
+
+def test_every_text_is_there_in_both_languages_and_used() -> None:
+    fields = re.compile(r"\{\w+\}")
+    for table in (TEXTS, SCRIPT):
+        assert table["en"].keys() == table["es"].keys()
+        for key, text in table["en"].items():
+            assert sorted(fields.findall(text)) == sorted(fields.findall(table["es"][key])), key
+    module = "flowers_onnx.serve.page"
+    used = "".join(assets.read(module, name) for name in ("page.html", "key.html", "page.py"))
+    for key in TEXTS["en"]:
+        part = key.removeprefix("token_")
+        assert f"${key}" in used or f'"{key}"' in used or f'"{part}"' in used, key
+    script = assets.read(module, "page.js")
+    codes = {"408", "not_an_image", "unsupported", "truncated", "corrupt", "too_large"}
+    for key in SCRIPT["en"].keys() - codes:
+        assert f"words.{key}" in script or f"words[{key}]" in script, key
+
+
+# In a browser
+
+
+@pytest.fixture
+def serve(classifier: Classifier) -> Iterator[Serve]:
+    with contextlib.ExitStack() as stack:
+        yield lambda **options: stack.enter_context(page_server(classifier, **options))
+
+
+def texts(tab: Tab, selector: str) -> list[str]:
+    """What is seen of the elements."""
+    found: list[str] = tab.evaluate(
+        f"[...document.querySelectorAll({json.dumps(selector)})]"
+        ".filter((one) => one.checkVisibility()).map((one) => one.innerText)"
+    )
+    return found
+
+
+def until(tab: Tab, selector: str, text: str) -> None:
+    """Wait for a text to be seen."""
+    wait_until(lambda: any(text in one for one in texts(tab, selector)))
+
+
+def wait_for_answers(tab: Tab, count: int = 1) -> None:
+    done = "document.querySelectorAll('#cards > li:not([aria-busy])').length"
+    wait_until(lambda: tab.evaluate(done) == count)
+
+
+def foreign(tab: Tab) -> list[str]:
+    """What the page asked for elsewhere; its own photos have ``blob:`` URLs of their own."""
+    own = tab.url.rstrip("/") + "/"
+    return [url for url in tab.requests if not url.removeprefix("blob:").startswith(own)]
+
+
+def use_key(tab: Tab, key: str) -> None:
+    tab.evaluate(f"document.getElementById('secret').value = {json.dumps(key)}")
+    tab.evaluate("document.getElementById('secret').focus()")
+    tab.press("Enter")
+
+
+def test_a_photo_gets_its_name(browser: Chromium, server: Server, sample: Path) -> None:
+    tab = browser.open(server.url, lang="en")
+    assert tab.evaluate("document.getElementById('results').checkVisibility()") is False
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+    assert texts(tab, ".latin") == ["Dahlia spp."]
+    assert texts(tab, ".best b") == ["97\N{NO-BREAK SPACE}%"]
+    assert len(texts(tab, ".others li")) == 4
+    assert tab.evaluate("document.querySelector('.best rect').getAttribute('width')")[:2] == "97"
+    assert texts(tab, ".file") == ["dahlia.jpg"]
+    assert tab.evaluate("document.querySelector('#cards img').naturalWidth") == 280
+    said = "document.getElementById('said').textContent"
+    assert tab.evaluate(said) == "dahlia.jpg: pink-yellow dahlia, 97\N{NO-BREAK SPACE}%"
+    assert f"{server.url}/v1/classify?lang=en&top_k=5" in tab.requests
+    assert foreign(tab) == []
+    assert tab.complaints == []
+
+
+def test_many_photos_and_what_is_none(
+    browser: Chromium, server: Server, sample: Path, tmp_path: Path
+) -> None:
+    noise_pictures(tmp_path, 12, seed=3)
+    (tmp_path / "cut.jpg").write_bytes(sample.read_bytes()[:3000])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    (tmp_path / "<b>notes.txt").write_text("no photo")
+    tab = browser.open(server.url, lang="en")
+    files = [sample, *sorted(tmp_path.iterdir())]
+    tab.choose("#files", *files)
+    wait_for_answers(tab, len(files))
+    assert texts(tab, ".file") == [file.name for file in files]
+    reasons = dict(zip(texts(tab, ".wrong .file"), texts(tab, ".wrong .message"), strict=True))
+    words = SCRIPT["en"]
+    assert reasons == {
+        "broken.jpg": reasons["broken.jpg"],
+        "cut.jpg": words["truncated"],
+        "empty.png": words["is_empty"],
+        "x.heic": words["unsupported"],
+        "<b>notes.txt": words["not_an_image"],
+    }
+    assert reasons["broken.jpg"] in {words["truncated"], words["corrupt"]}
+    progress = f"{len(files)} in all, 5 without an answer"
+    assert texts(tab, "#progress") == [progress]
+    assert tab.evaluate("document.getElementById('said').textContent") == progress
+    assert foreign(tab) == []
+    # More come on top; then all are cleared away.
+    tab.choose("#files", sample)
+    wait_for_answers(tab, len(files) + 1)
+    assert texts(tab, ".file")[:2] == ["dahlia.jpg", "dahlia.jpg"]
+    tab.evaluate("document.getElementById('clear').click()")
+    assert texts(tab, "#results") == []
+    assert tab.evaluate("document.activeElement.id") == "choose"
+    assert all("Failed to load resource" in one["entry"]["text"] for one in tab.complaints)
+
+
+def test_what_it_is_not_sure_of(
+    browser: Chromium, server: Server, classifier: Classifier, tmp_path: Path
+) -> None:
+    noise_pictures(tmp_path, 8, seed=5)
+    pictures = sorted(tmp_path.glob("*.png"))
+    results = [classifier.classify(one) for one in pictures]
+    picture, result = min(
+        zip(pictures, results, strict=True), key=lambda pair: pair[1].confidence
+    )  # fmt: skip
+    assert result.confidence < 0.5
+    tab = browser.open(server.url, lang="en")
+    tab.choose("#files", picture)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == [f"Perhaps {result.label}"]
+    (message,) = texts(tab, ".message")
+    assert message.startswith("Not sure: ")
+    assert message.endswith(SCRIPT["en"]["closer"])
+    if result.top[1].confidence >= 0.1:
+        assert result.top[1].label in message
+    assert tab.evaluate("document.querySelector('details').open")
+
+
+def test_drop_and_paste(browser: Chromium, server: Server, sample: Path, tmp_path: Path) -> None:
+    tab = browser.open(server.url, lang="en")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    noise_pictures(folder, 2, seed=1)
+    (folder / "Thumbs.db").write_bytes(b"x")
+
+    def drag(kind: str, *files: Path) -> None:
+        data = {"items": [], "files": list(map(str, files)), "dragOperationsMask": 1}
+        tab.call("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
+
+    drag("dragEnter", sample)
+    drag("dragOver", sample)
+    assert tab.evaluate("document.body.classList.contains('over')")
+    drag("drop", sample)
+    wait_for_answers(tab)
+    assert not tab.evaluate("document.body.classList.contains('over')")
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+    tab.evaluate(
+        "const data = new DataTransfer();"
+        "data.items.add(new File(['no'], 'pasted.png', {type: 'image/png'}));"
+        "document.body.dispatchEvent("
+        "new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))"
+    )
+    wait_for_answers(tab, 2)
+    assert texts(tab, ".file") == ["pasted.png", "dahlia.jpg"]
+    drag("dragEnter", folder)
+    drag("drop", folder)
+    wait_for_answers(tab, 5)  # two pictures and broken.jpg
+    assert sorted(texts(tab, ".file"))[:3] == ["00.png", "01.png", "broken.jpg"]
+
+
+def test_in_spanish(browser: Chromium, server: Server, sample: Path) -> None:
+    tab = browser.open(server.url, lang="es-MX")
+    assert texts(tab, "h1") == [TEXTS["es"]["title"]]
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Dalia"]
+    tab.load(lambda: tab.evaluate("document.querySelector('nav a').click()"))
+    assert texts(tab, "h1") == [TEXTS["en"]["title"]]
+    assert tab.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_key_is_wanted(
+    browser: Chromium, start_server: StartServer, flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    def make(name: str, *words: str) -> str:
+        return flowers("keys", "add", name, "--keys", "k.json", *words).stdout.decode().strip()
+
+    key, other = make("page"), make("prometheus", "--scopes", "metrics")
+    server = start_server("--auth", "keys", "--keys", tmp_path / "k.json")
+    tab = browser.open(server.url, lang="en")
+    tab.choose("#files", sample, sample)
+    until(tab, "h3", "Waiting for a key")
+    assert tab.evaluate("document.activeElement.id") == "secret"
+    assert [url for url in tab.requests if "classify" in url] == []
+    for wrong, text in (
+        ("no key at all", SCRIPT["en"]["key_odd"]),
+        (key[:-1] + "!", SCRIPT["en"]["key_wrong"]),
+        (other, SCRIPT["en"]["key_forbidden"]),
+    ):
+        use_key(tab, wrong)
+        until(tab, "#key-wrong", text)
+        assert tab.evaluate("document.activeElement.id") == "secret"
+    use_key(tab, f"  {key} ")
+    wait_for_answers(tab, 2)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"] * 2
+    assert texts(tab, "#key") == []
+    assert not any(key in url for url in tab.requests)
+    assert key not in tab.evaluate("location.href + document.documentElement.outerHTML")
+    assert tab.evaluate("localStorage.length + document.cookie.length") == 0
+    # For this tab, until it is closed.
+    tab.load()
+    assert TEXTS["en"]["key_set"] in texts(tab, "#key-set")[0]
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+    another = browser.open(server.url, lang="en")
+    assert texts(another, "#key-set") == []
+    assert texts(another, "label") == [TEXTS["en"]["key_name"]]
+
+
+def test_a_busy_server_is_asked_again(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve()
+    desk.refusals.append(Problem(429, "too_many_requests", "later", {"Retry-After": "1"}))
+    desk.refusals.append(Problem(503, "spool_full", "later", {"Retry-After": "1"}))
+    tab = browser.open(desk.url, lang="en")
+    tab.choose("#files", sample)
+    until(tab, "h3", "Busy: next try in 2 s")
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+    assert desk.answered == 1
+
+
+def test_refusals_are_told(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve(max_body=sample.stat().st_size)
+    words = SCRIPT["en"]
+    tab = browser.open(desk.url, lang="en")
+    for problem, text in (
+        (Problem(500, "internal_error", "no"), words["failed"].format(id="0-0")),
+        (Problem(422, "too_large", "no"), words["too_large"]),
+        (Problem(403, "forbidden", "by a proxy"), "The server refused it (403). by a proxy"),
+        (Problem(413, "body_too_large", "no"), "The file is larger than "),
+    ):
+        desk.refusals.append(problem)
+        tab.choose("#files", sample)
+        until(tab, "li:first-child .message", text)
+        assert len(texts(tab, "li:first-child .again")) == (problem.status == 500)
+    tab.evaluate("document.querySelector('.again:not([hidden])').click()")
+    until(tab, "h3", "Pink-yellow dahlia")
+    assert desk.answered == 1
+
+
+def test_what_is_too_large_is_never_sent(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve(max_body=sample.stat().st_size - 1)
+    tab = browser.open(desk.url, lang="en")
+    tab.choose("#files", sample)
+    until(tab, ".message", "The file is larger than ")
+    assert [url for url in tab.requests if "classify" in url] == []
+
+
+def test_without_a_network(browser: Chromium, server: Server, sample: Path) -> None:
+    tab = browser.open(server.url, lang="en")
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    tab.call("Network.emulateNetworkConditions", offline=True, **network)
+    tab.choose("#files", sample)
+    until(tab, ".message", SCRIPT["en"]["offline"])
+    assert len(texts(tab, ".again")) == 1
+    tab.call("Network.emulateNetworkConditions", offline=False, **network)
+    until(tab, "h3", "Pink-yellow dahlia")  # by itself, when the network is back
+    assert texts(tab, ".again") == texts(tab, ".message") == []
+
+
+def test_clearing_stops_what_is_under_way(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve()
+    desk.gate.clear()
+    tab = browser.open(desk.url, lang="en")
+    tab.choose("#files", *[sample] * 8)
+    until(tab, "h3", "Looking")
+    assert texts(tab, "#progress") == ["0 of 8"]
+    assert len([text for text in texts(tab, "h3") if text.startswith("Waiting")]) == 5
+    tab.evaluate("document.getElementById('clear').click()")
+    desk.gate.set()
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+
+
+def test_the_keyboard_is_enough(browser: Chromium, serve: Serve) -> None:
+    tab = browser.open(serve(auth="keys").url, lang="en")
+    tab.call("Page.setInterceptFileChooserDialog", enabled=True)
+    order = []
+    for _ in range(6):
+        tab.press("Tab")
+        name = "document.activeElement.id || document.activeElement.textContent"
+        order.append(tab.evaluate(name).strip())
+        outline = "getComputedStyle(document.activeElement).outlineWidth"
+        assert tab.evaluate(outline) == "3px", order
+        if order[-1] == "choose":
+            break
+    assert order == ["Skip to choosing photos", "Español", "secret", "Use it", "choose"]
+    tab.press("Enter")
+    browser.wait_for("Page.fileChooserOpened", tab.session)
+
+
+def test_a_phone_offers_its_camera(browser: Chromium, server: Server, sample: Path) -> None:
+    assert texts(browser.open(server.url, lang="en"), "#take") == []
+    tab = browser.open(server.url, PHONE, lang="en")
+    assert texts(tab, "#take") == [TEXTS["en"]["take"]]
+    assert texts(tab, ".mouse") == []
+    tab.choose("#camera", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+
+
+def test_the_policy_lets_nothing_else_run(browser: Chromium, server: Server) -> None:
+    tab = browser.open(server.url, lang="en")
+    assert tab.complaints == []
+    tab.evaluate(
+        "(() => {try {document.body.insertAdjacentHTML('beforeend',"
+        "`<img src=x onerror=\"document.title='run'\">`)} catch {}"
+        "const one = document.createElement('script');"
+        "try {one.text = \"document.title = 'run'\"} catch {} document.body.append(one);"
+        "const image = new Image(); image.src = 'https://example.org/a.png';"
+        "document.body.append(image);"
+        "return fetch('https://example.org').catch(() => null).then(() => null)})()"
+    )
+    assert tab.evaluate("document.title") == TEXTS["en"]["title"]
+    assert foreign(tab) == []
+    assert len(tab.complaints) >= 3
+
+
+@pytest.mark.parametrize("look", [SMALL, PHONE, WALL], ids=["small", "phone", "wall"])
+def test_nothing_sticks_out(
+    browser: Chromium, serve: Serve, sample: Path, tmp_path: Path, look: Look
+) -> None:
+    long = tmp_path / f"{'a' * 200}.txt"
+    long.write_text("no photo")
+    tab = browser.open(serve(auth="keys", keeps=True).url, look, lang="es")  # the longer words
+    too_wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not tab.evaluate(too_wide)
+    use_key(tab, "flw_any_key")
+    for step in range(2):
+        tab.choose("#files", sample, long, *[sample] * (13 * step))
+        wait_for_answers(tab, 2 + 15 * step)
+        assert not tab.evaluate(too_wide)
+        tab.evaluate("document.querySelectorAll('details').forEach((one) => {one.open = true})")
+        assert not tab.evaluate(too_wide)
+
+
+@pytest.mark.parametrize(
+    "look", [Look(), Look(dark=True), SMALL], ids=["light", "dark", "phone"]
+)  # fmt: skip
+def test_axe_finds_nothing_serious(
+    browser: Chromium, serve: Serve, sample: Path, tmp_path: Path, look: Look
+) -> None:
+    program = axe.script()
+    noise_pictures(tmp_path, 2, seed=5)
+    tab = browser.open(serve(auth="keys", keeps=True).url, look, lang="es", trace=False)
+    assert axe.findings(tab, program) == []
+    tab.choose("#files", sample, *sorted(tmp_path.iterdir()))
+    until(tab, "h3", SCRIPT["es"]["needs_key"])
+    assert axe.findings(tab, program) == []
+    use_key(tab, "flw_any_key")
+    wait_for_answers(tab, 4)
+    tab.evaluate("document.querySelectorAll('details').forEach((one) => {one.open = true})")
+    assert axe.findings(tab, program) == []
