@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python tests/bench/serve/capacity.py [PHOTOS] [--rounds 15] [--requests 400]
         [--connections 4] [--client wrk|own] [--durability best-effort|spool|strict]
-        [--flags "--slots 2"] [--out FILE]
+        [--flags="--slots 2"] [--out FILE]
 
 PHOTOS is a folder of JPEGs; without it, pictures are made. The server and the library take turns
 on the same photos, ``--requests`` of them each time, in processes that are both warm; ratios are

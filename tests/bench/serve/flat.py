@@ -1,7 +1,7 @@
 """Whether memory, descriptors and temporary files stay flat over many requests.
 
     PYTHONPATH=tests python tests/bench/serve/flat.py [PHOTOS] [--requests 50000]
-        [--samples 50] [--connections 4] [--durability strict] [--flags "--slots 2"] [--out FILE]
+        [--samples 50] [--connections 4] [--durability strict] [--flags="--slots 2"] [--out FILE]
 
 PHOTOS is a folder of JPEGs; without it, pictures are made. Most requests are photos; some are
 forms of several files, no images, too large, unknown paths, and uploads whose client leaves half

@@ -1,7 +1,7 @@
 """Latency below and far above what the server can do, by an open loop.
 
     PYTHONPATH=tests python tests/bench/serve/latency.py [PHOTOS] [--seconds 60] [--rounds 3]
-        [--load 0.8] [--overload 10] [--slots 2] [--flags "--queue 4"] [--server_cpus 0,1]
+        [--load 0.8] [--overload 10] [--slots 2] [--flags="--queue 4"] [--server_cpus 0,1]
         [--client_cpus 0,1] [--durability strict] [--out FILE]
 
 PHOTOS is a folder of JPEGs; without it, pictures are made. A closed loop that keeps all slots

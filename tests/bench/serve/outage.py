@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python tests/bench/serve/outage.py [PHOTOS] [--durability strict]
         [--minutes 5] [--rate 20] [--how unavailable] [--store gs] [--before 20] [--after 60]
-        [--flags "--spool_bytes 5000000"] [--out FILE]
+        [--flags="--spool_bytes 5000000"] [--out FILE]
 
 PHOTOS is a folder of JPEGs; without it, pictures are made. An open loop sends photos that are all
 different, at ``--rate`` a second. ``--how`` the bucket is down: ``unavailable`` (503 to

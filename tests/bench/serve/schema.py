@@ -5,7 +5,8 @@
 
 Needs schemathesis (``pip install schemathesis``; an environment of its own will do, its program
 is then named). Bodies of the main route are pictures made here: from the schema alone no photo
-would come, and noise counts as valid where a schema says "binary".
+would come, and noise counts as valid where a schema says "binary". A key of idempotency is new each
+time, unless it is a bad one.
 """
 
 from __future__ import annotations
