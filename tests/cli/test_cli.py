@@ -360,6 +360,7 @@ SOUND: dict[str, list[str]] = {
     "report": ["x"],
     "beam": ["x", "--out=x.jsonl"],
     "serve": [],
+    "trace": ["load", "x", "--to=x.jsonl"],
     "keys": ["list", "--keys=x"],
     "benchmark": [],
     "labels": [],
