@@ -135,7 +135,7 @@ class Trace:
         """Raises ``UsageError`` for a place that is no storage, or that can't be had."""
         self.place = place.rstrip("/")
         self._store = store_for(place)
-        #: Lines that made no sense so far, and objects that were gone when their turn came.
+        #: Lines and names so far that made no sense, and objects that were gone when read.
         self.left_out = self.gone = 0
         self._foreign: set[str] = set()
 
@@ -169,6 +169,7 @@ class Trace:
         object that is gone is counted. Raises ``StorageError``, and ``UsageError`` for rows of
         another version: they are somebody's, and must not be lost.
         """
+        before = self.left_out
         uris = (object_name(self.place, *name) for name in names)
         contents = map_ordered(
             self._read, uris, threads=_READERS, ahead=_READERS, name="flowers-trace"
@@ -183,23 +184,24 @@ class Trace:
                 try:
                     yield read_row(line)
                 except ValueError as error:
-                    self._leave_out(f"{uri}, line {number}: {error}")
+                    self.left_out += 1
+                    if self.left_out - before <= _TOLD:
+                        say(f"flowers: left out: {uri}, line {number}: {error}")
                 except UsageError as error:
                     raise UsageError(f"{uri}: {error}") from None
+        if self.left_out - before > _TOLD:
+            say(f"flowers: left out: {self.left_out - before:,} lines in all")
 
     def _read(self, uri: str) -> tuple[str, bytes | None]:
         return uri, self._store.download(uri)
 
-    def _leave_out(self, why: str) -> None:
-        self.left_out += 1
-        if self.left_out <= _TOLD:
-            say(f"flowers: left out: {why}")
-
     def _note_foreign(self, uri: str) -> None:
-        if _HIDDEN.fullmatch(uri) or uri in self._foreign or len(self._foreign) == _TOLD:
-            return  # a file that is being written, or told already
-        self._foreign.add(uri)
-        say(f"flowers: left out: {uri} has no name of a trace")
+        if _HIDDEN.fullmatch(uri):
+            return  # a file that is being written
+        self.left_out += 1
+        if uri not in self._foreign and len(self._foreign) < _TOLD:
+            self._foreign.add(uri)
+            say(f"flowers: left out: {uri} has no name of a trace")
 
 
 _VERSION = re.compile(r"\d+\.\d+")
