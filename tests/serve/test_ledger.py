@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from support import PATIENCE, ROOT, posix
 
 from flowers_onnx import storage
 from flowers_onnx.errors import FlowersError, StorageError, UsageError
-from flowers_onnx.serve.keep import Ledger, keeper, place, watch
+from flowers_onnx.serve.keep import Ledger, keeper, lines, place, watch
 from flowers_onnx.serve.keep.ledgers import default_spool, open_ledger
 from flowers_onnx.serve.options import Options
 from flowers_onnx.serve.trace.row import REQUESTS
@@ -331,6 +332,33 @@ def test_the_answer_of_a_write_that_arrived_may_be_lost(bucket: Bucket) -> None:
 
     run(work, Options(**bucket.places, durability="strict"))
     assert set(bucket.statuses()) == {"a", "b"}
+
+
+@pytest.mark.parametrize("durability", ["strict", "spool"])
+def test_rows_that_are_days_late_come_where_loaders_still_look(
+    durability: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(
+        trace=f"{bucket.base}/trace",
+        durability=durability,
+        spool=str(tmp_path / "spool") if durability == "spool" else None,
+    )
+
+    later = datetime.now(UTC).date() + timedelta(days=3)
+
+    async def work(ledger: Ledger) -> None:
+        bucket.down()
+        with contextlib.suppress(StorageError):
+            await ledger.record([row_of("0")], [])
+        await until(lambda: ledger.gauges()["ledger_failures_total"])
+        monkeypatch.setattr(lines, "_today", lambda: later)
+        bucket.up()
+        await until(lambda: ledger.gauges()["ledger_objects_written_total"])
+
+    run(work, options)
+    (name,) = bucket.objects()
+    assert f"/dt={later}/" in name
+    assert len(bucket.rows()) == 1
 
 
 def rss(process: subprocess.Popen[bytes]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowers_onnx.errors import StorageError
-from flowers_onnx.serve.keep.lines import ObjectNames, unavailable
+from flowers_onnx.serve.keep.lines import ObjectNames, is_late, unavailable
 from flowers_onnx.serve.keep.place import FIRST_PAUSE, LAST_PAUSE, Place
 
 #: One object holds no more rows or bytes.
@@ -89,7 +89,7 @@ class Groups:
     async def _write_all(self) -> None:
         while self._waiting:
             group = self._next_group()
-            await self._write(self._names.next(), group)
+            await self._write(self._names.take(), group)
             for entry in group:
                 if entry.done and not entry.done.done():
                     entry.done.set_result(None)
@@ -118,6 +118,15 @@ class Groups:
                 entry.fail(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
+            if is_late(name) and await self._is_missing(name):
+                name = self._names.take()
+
+    async def _is_missing(self, name: str) -> bool:
+        """Whether no try has arrived, as far as that can be told."""
+        try:
+            return await self._place.read(name) is None
+        except StorageError:
+            return False
 
     async def _try(self, name: str, group: list[_Entry]) -> StorageError | None:
         data = b"".join(line for entry in group for line in entry.lines)

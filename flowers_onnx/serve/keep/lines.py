@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
-import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
+from flowers_onnx.serve.trace.objects import object_path
 from flowers_onnx.serve.trace.row import REQUESTS, TraceRow
 
 _UNAVAILABLE = {"code": "unavailable", "message": "it was not kept in time"}
@@ -34,21 +33,32 @@ def without_photos(lines: Iterable[bytes]) -> list[bytes]:
 
 
 class ObjectNames:
-    """``dt=YYYY-MM-DD/<instance>-<sequence>.jsonl``, another at each call.
+    """``dt=YYYY-MM-DD/<instance>-<sequence>.jsonl``; each process is an instance of its own.
 
-    The sequence is the time in microseconds: what a process of the same name makes after a
-    restart has other names, and sorts behind.
+    The numbers have no gaps: so a loader remembers in one line what it has of an instance.
     """
 
     def __init__(self, instance: str) -> None:
-        self._instance = re.sub(r"[^\w.-]", "_", instance, flags=re.ASCII)
-        self._last = 0
+        self._instance, self._sequence = instance, 1
 
-    def next(self) -> str:
-        """The name for an object of this moment."""
-        self._last = max(self._last + 1, time.time_ns() // 1000)
-        day = datetime.now(UTC).strftime("%Y-%m-%d")
-        return f"dt={day}/{self._instance}-{self._last:016}.jsonl"
+    def peek(self) -> str:
+        """The name for an object of this moment; the same number until it is taken."""
+        return object_path(_today(), self._instance, self._sequence)
+
+    def take(self) -> str:
+        """That name, for good."""
+        name = self.peek()
+        self._sequence += 1
+        return name
+
+
+def is_late(name: str) -> bool:
+    """Whether an object of this name would come into a folder that loaders may look at no more."""
+    return name[len("dt=") :][:10] < str(_today() - timedelta(days=1))
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _line(row: dict[str, object]) -> bytes:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from flowers_onnx.errors import StorageError
-from flowers_onnx.serve.keep.lines import ObjectNames
+from flowers_onnx.serve.keep.lines import ObjectNames, is_late
 from flowers_onnx.serve.keep.place import FIRST_PAUSE, LAST_PAUSE, Place
 from flowers_onnx.serve.keep.spool_file import SpoolFile
 from flowers_onnx.serve.keep.uploads import AT_A_TIME
@@ -102,9 +102,12 @@ class Shipper:
 
     async def _ship(self) -> bool:
         """Move photos, or an object when there are none before it; False if nothing is left."""
-        batch = await self._file.write(partial(_next_batch, self._names.next()))
+        name = self._names.peek()
+        batch = await self._file.write(partial(_next_batch, name))
         if batch is None:
             return False
+        if batch.object == name:
+            self._names.take()
         if batch.photos and self._keep:
             uploads = [self._upload(photo, self._keep) for photo in batch.photos]
             done = await asyncio.gather(*uploads, return_exceptions=True)
@@ -117,7 +120,11 @@ class Shipper:
         elif batch.object and self._trace:
             lines = await self._file.read(partial(_lines, batch.last))
             data = b"".join(lines)
-            await self._trace.create(batch.object, data)
+            name = batch.object
+            if is_late(name) and await self._trace.read(name) is None:
+                name = self._names.take()
+                await self._file.write(partial(_rename_object, name))
+            await self._trace.create(name, data)
             await self._file.write(partial(_delete_lines, batch.last))
             self._shipped(len(data))
             self.rows_written += len(lines)
@@ -158,6 +165,10 @@ def _next_batch(name: str, connection: sqlite3.Connection) -> _Batch | None:
     if found is None and not photos:
         return None
     return _Batch(found[0] if found else None, found[1] if found else 0, photos)
+
+
+def _rename_object(name: str, connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE object SET name = ?", (name,))
 
 
 def _photo_data(id: int, connection: sqlite3.Connection) -> bytes:

@@ -44,12 +44,17 @@ class ObjectName(NamedTuple):
     sequence: int
 
 
-def object_name(trace: str, day: date | str, instance: str, sequence: int) -> str:
-    """The place of the rows that ``instance`` writes on ``day``, UTC, with this number.
+def object_path(day: date | str, instance: str, sequence: int) -> str:
+    """Where, in a trace, the rows are that ``instance`` writes on ``day``, UTC, with this number.
 
     ``instance`` has letters, digits, ``_``, ``.`` and ``-``; it begins with one of the first two.
     """
-    return f"{trace.rstrip('/')}/dt={day}/{instance}-{sequence:010}.jsonl"
+    return f"dt={day}/{instance}-{sequence:010}.jsonl"
+
+
+def object_name(trace: str, day: date | str, instance: str, sequence: int) -> str:
+    """The whole name of that object."""
+    return f"{trace.rstrip('/')}/{object_path(day, instance, sequence)}"
 
 
 def parse_name(uri: str) -> ObjectName | None:
