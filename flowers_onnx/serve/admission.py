@@ -6,15 +6,14 @@ behind what waits already, so that a request of many photos delays others by one
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from flowers_onnx.serve.problems import Problem
+from flowers_onnx.serve.threads import Threads
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class Admission:
     def __init__(self, slots: int, queue: int, body_bytes: int) -> None:
         self.slots, self.queue = slots, queue
         self._room = body_bytes
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="flowers-slot")
+        self._threads = Threads(slots, "flowers-slot")
         self._numbers = itertools.count()
         #: When the photos in work were begun.
         self._begun: dict[int, float] = {}
@@ -94,8 +93,7 @@ class Admission:
             finally:
                 del self._begun[number]
 
-        done = await asyncio.get_running_loop().run_in_executor(self._pool, in_slot)
-        return done, begun - asked
+        return await self._threads.run(in_slot), begun - asked
 
     def longest(self) -> float:
         """For how many seconds the oldest photo has been in work; 0 if there is none."""
@@ -104,4 +102,4 @@ class Admission:
 
     def close(self) -> None:
         """Start nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowers_onnx.errors import StorageError
@@ -42,28 +38,12 @@ _HEADERS = {
 #: Nobody wants a line each time that a probe looks in.
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
-_CODES = {404: "not_found", 405: "method_not_allowed"}
-
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(service: Service) -> ASGIApp:
     """The application of one service."""
     routes = _Routes(service)
-    middleware = []
-    if origins := service.options.cors:
-        middleware = [
-            Middleware(
-                CORSMiddleware,
-                allow_origins=origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=[
-                    *("Authorization", "X-API-Key", "Content-Type"),
-                    *("Idempotency-Key", "X-Request-Id", "Traceparent"),
-                ],
-                expose_headers=["Request-Id", "Retry-After", "Idempotent-Replayed"],
-            )
-        ]
     table: dict[str, tuple[str, Handler]] = {
         CLASSIFY: ("POST", Classify(service).answer),
         "/v1/labels": ("GET", routes.labels),
@@ -74,18 +54,51 @@ def make_app(service: Service) -> ASGIApp:
         "/openapi.json": ("GET", routes.openapi),
         "/": ("GET", routes.page),
     }
-    app = Starlette(
-        routes=[
-            Route(path, handler, methods=[method]) for path, (method, handler) in table.items()
-        ],
-        middleware=middleware,
-        exception_handlers={
-            Problem: _on_problem,
-            HTTPException: _on_http_exception,
-            Exception: _on_error,
-        },
-    )
+    app: ASGIApp = _Dispatcher(table)
+    if origins := service.options.cors:
+        app = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                *("Authorization", "X-API-Key", "Content-Type"),
+                *("Idempotency-Key", "X-Request-Id", "Traceparent"),
+            ],
+            expose_headers=["Request-Id", "Retry-After", "Idempotent-Replayed"],
+        )
     return Exchanges(app, service, frozenset(table))
+
+
+class _Dispatcher:
+    """From a path to its route. All paths are fixed: a router with patterns would be wasted."""
+
+    def __init__(self, table: dict[str, tuple[str, Handler]]) -> None:
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._handler(scope)(request)
+        except Problem as problem:
+            response = _refusal(exchange_of(request), problem)
+        except Exception:
+            logging.getLogger(__name__).exception("a fault of the server")
+            response = _refusal(
+                exchange_of(request),
+                Problem(500, "internal_error", "a fault of the server; its log tells more"),
+            )
+        await response(scope, receive, send)
+
+    def _handler(self, scope: Scope) -> Handler:
+        if scope["path"] not in self._table:
+            raise Problem(404, "not_found", "no such path; /openapi.json describes all")
+        method, handler = self._table[scope["path"]]
+        allowed = ("GET", "HEAD") if method == "GET" else (method,)
+        if scope["method"] not in allowed:
+            allow = ", ".join(allowed)
+            detail = f"this path is for {allow}"
+            raise Problem(405, "method_not_allowed", detail, {"Allow": allow})
+        return handler
 
 
 class Exchanges:
@@ -210,26 +223,10 @@ def _extra_headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     return extra
 
 
-async def _on_problem(request: Request, error: Any) -> Response:
-    exchange = exchange_of(request)
-    exchange.refuse(error)
-    return Response(
-        to_json(error.to_record(exchange.request_id)),
-        error.status,
-        error.headers,
-        media_type=MEDIA_TYPE,
-    )
-
-
-async def _on_http_exception(request: Request, error: Any) -> Response:
-    code = _CODES.get(error.status_code, "bad_request")
-    problem = Problem(error.status_code, code, error.detail, error.headers)
-    return await _on_problem(request, problem)
-
-
-async def _on_error(request: Request, _error: Exception) -> Response:
-    problem = Problem(500, "internal_error", "a fault of the server; its log tells more")
-    return await _on_problem(request, problem)
+def _refusal(exchange: Exchange, problem: Problem) -> Response:
+    exchange.refuse(problem)
+    text = to_json(problem.to_record(exchange.request_id))
+    return Response(text, problem.status, problem.headers, media_type=MEDIA_TYPE)
 
 
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]

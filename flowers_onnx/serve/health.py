@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.serve.admission import Admission
 from flowers_onnx.serve.keep import Ledger
+from flowers_onnx.serve.threads import Threads
 
 #: A photo that is in work for longer has stuck its slot.
 STUCK_SECONDS = 1.8
@@ -26,7 +26,7 @@ class Health:
 
     def __init__(self, classifier: Classifier, admission: Admission, ledger: Ledger) -> None:
         self._classifier, self._admission, self._ledger = classifier, admission, ledger
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flowers-canary")
+        self._threads = Threads(1, "flowers-canary")
         size = classifier.info.preprocess.size
         self._pixels = np.zeros((size, size, 3), np.uint8)
         self._asked = -math.inf
@@ -52,14 +52,13 @@ class Health:
 
     def close(self) -> None:
         """Ask no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     async def _model_problem(self) -> str | None:
         now = time.monotonic()
         if self._canary is None or (self._canary.done() and now - self._asked > _FRESH_SECONDS):
             self._asked = now
-            loop = asyncio.get_running_loop()
-            self._canary = loop.run_in_executor(self._pool, self.check_model)
+            self._canary = self._threads.run(self.check_model)
         try:
             async with asyncio.timeout(_CANARY_SECONDS):
                 await asyncio.shield(self._canary)

@@ -26,6 +26,7 @@ class Metrics:
     def __init__(self, gauges: Gauges) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Gauges(gauges))
+        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "flowers_requests", "Requests", ["route", "status"], registry=self._registry
         )
@@ -54,8 +55,14 @@ class Metrics:
 
     def request(self, exchange: Exchange) -> None:
         """Count a request that has its answer."""
-        self._requests.labels(exchange.route, str(exchange.status)).inc()
-        self._seconds.labels(exchange.route).observe(exchange.seconds)
+        key = exchange.route, exchange.status
+        series = self._series.get(key)
+        if series is None:  # to look them up takes longer than to count
+            count = self._requests.labels(exchange.route, str(exchange.status))
+            series = self._series[key] = count, self._seconds.labels(exchange.route)
+        count, seconds = series
+        count.inc()
+        seconds.observe(exchange.seconds)
 
     def photo(self, photo: Classified) -> None:
         """Count a photo that was in a slot."""

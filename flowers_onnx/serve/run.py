@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,7 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
     await service.ledger.start()
     if service.fresh:
         service.fresh.start()
+    gc.freeze()  # what is here now stays: don't look through it again and again
     server = _Server(_config(service), service)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

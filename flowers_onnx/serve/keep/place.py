@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from flowers_onnx.console import say
 from flowers_onnx.errors import StorageError
-from flowers_onnx.serve.keep.threads import Threads
 from flowers_onnx.serve.keep.watch import Watch
+from flowers_onnx.serve.threads import Threads
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, split
 
