@@ -98,7 +98,7 @@ def _write(folder: Path, bodies: list[bytes]) -> str:
         request(form, content_type=_FORM),
         request(b"no image"),
         request(bodies[0][: len(bodies[0]) // 2]),
-        request(b"", content_length=str(1 << 30)),
+        request(b"", content_length=str(1 << 30), connection="close"),
         request(b"", "/nowhere", "GET"),
         request(form[:-20], content_type=_FORM),
         request(bodies[0], "/v1/classify?top_k=0"),

@@ -29,7 +29,7 @@ for kind in ("image/*", "image/jpeg", "image/png", "image/webp", "application/oc
     schemathesis.openapi.media_type(kind, pictures)
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def before_call(_context: Any, case: Any, _arguments: Any) -> None:
     """Equal keys with other photos are refused, as they should be: each good key is a new one."""
     key = (case.headers or {}).get("Idempotency-Key")
