@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
@@ -37,6 +38,10 @@ _HEADERS = {
 }
 #: Nobody wants a line each time that a probe looks in.
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+#: Statuses of a server that has too much to do, and for how many of them a second there are rows.
+_OVERLOAD = frozenset({429, 503})
+_NOTES_A_SECOND = 20
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -106,6 +111,7 @@ class Exchanges:
 
     def __init__(self, app: ASGIApp, service: Service, paths: frozenset[str]) -> None:
         self._app, self._service, self._paths = app, service, paths
+        self._note_second = self._notes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -146,6 +152,8 @@ class Exchanges:
         if exchange.kept or exchange.route != CLASSIFY or not self._service.traces:
             return
         exchange.kept = True
+        if exchange.status in _OVERLOAD and not self._has_room_for_a_note():
+            return
         rows, ledger = [exchange.row()], self._service.ledger
         if self._service.fresh:
             self._service.fresh.note(rows)
@@ -155,6 +163,14 @@ class Exchanges:
         with contextlib.suppress(StorageError, TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await ledger.record(rows, [])
+
+    def _has_room_for_a_note(self) -> bool:
+        """Rows of refusals for overload must not add to it; the metrics count them all."""
+        second = int(time.monotonic())
+        if second != self._note_second:
+            self._note_second, self._notes = second, 0
+        self._notes += 1
+        return self._notes <= _NOTES_A_SECOND
 
 
 class _Routes:

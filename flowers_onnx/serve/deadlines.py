@@ -27,6 +27,8 @@ WRITE_SECONDS = 8
 LINGER_SECONDS = 2
 MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
+#: Each chunk costs, however small; so many may be smaller than this on average.
+MAX_SMALL_PARTS, LEAST_PART = 1000, 64
 #: Requests that a client may send before it has the answer to the first.
 MAX_PIPELINED = 16
 
@@ -46,7 +48,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._refused = False
         self._body_began = 0.0
-        self._body_bytes = 0
+        self._body_bytes = self._body_parts = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -92,17 +94,29 @@ class GuardedProtocol(HttpToolsProtocol):
         if size > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refuse_header()
             return
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and self.parser.get_http_version() == "1.1":  # RFC 9112, section 3.2
+            self._refuse(Problem(400, "bad_request", "a request needs one Host"))
+            return
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refused = True
             self.transport.abort()
             return
-        self._in_body, self._body_bytes, self._body_began = True, 0, time.monotonic()
+        self._in_body, self._body_began = True, time.monotonic()
+        self._body_bytes = self._body_parts = 0
         self._wait(BODY_SECONDS, self._body_is_late)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
             self._body_bytes += len(body)
+            self._body_parts += 1
+            if (
+                self._body_parts > MAX_SMALL_PARTS
+                and self._body_bytes < LEAST_PART * self._body_parts
+            ):
+                self._refuse(Problem(400, "bad_request", "the body comes in too small chunks"))
+                return
             super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -113,7 +113,7 @@ def test_endless_chunks_end(start_server: StartServer) -> None:
                     connection.sendall((b"%x\r\n%s\r\n" % (size, b"x" * size)) * (65_536 // size))
             reply = read_reply(connection)
         assert reply
-        assert reply.status == 413
+        assert reply.status == (400 if size == 1 else 413)
     assert server.cpu() < 10 * SECONDS
 
 
