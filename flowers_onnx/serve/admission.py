@@ -20,6 +20,9 @@ T = TypeVar("T")
 #: Nobody waits longer than a few photos take.
 _RETRY = {"Retry-After": "1"}
 
+#: How far the photos in work stand back behind the loop, which answers probes and refuses.
+_NICE = 10
+
 
 def busy(detail: str) -> Problem:
     """The refusal of one too many."""
@@ -35,7 +38,7 @@ class Admission:
     def __init__(self, slots: int, queue: int, body_bytes: int) -> None:
         self.slots, self.queue = slots, queue
         self._room = body_bytes
-        self._threads = Threads(slots, "flowers-slot")
+        self._threads = Threads(slots, "flowers-slot", nice=_NICE)
         self._numbers = itertools.count()
         #: When the photos in work were begun.
         self._begun: dict[int, float] = {}

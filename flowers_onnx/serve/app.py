@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flowers_onnx.errors import StorageError
 from flowers_onnx.record import to_json
 from flowers_onnx.serve import metrics
+from flowers_onnx.serve.admission import Admission
 from flowers_onnx.serve.classify import ANSWER_SECONDS, Classify, exchange_of, query_of
 from flowers_onnx.serve.exchange import Exchange
 from flowers_onnx.serve.keys import Scope as KeyScope
@@ -39,9 +40,9 @@ _HEADERS = {
 #: Nobody wants a line each time that a probe looks in.
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
-#: Statuses of a server that has too much to do, and for how many of them a second there are rows.
+#: Statuses of a server that has too much to do; so many a second have a line and a row.
 _OVERLOAD = frozenset({429, 503})
-_NOTES_A_SECOND = 20
+_TOLD_A_SECOND = 20
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -59,7 +60,7 @@ def make_app(service: Service) -> ASGIApp:
         "/openapi.json": ("GET", routes.openapi),
         "/": ("GET", routes.page),
     }
-    app: ASGIApp = _Dispatcher(table)
+    app: ASGIApp = _Dispatcher(table, service.admission)
     if origins := service.options.cors:
         app = CORSMiddleware(
             app,
@@ -77,13 +78,16 @@ def make_app(service: Service) -> ASGIApp:
 class _Dispatcher:
     """From a path to its route. All paths are fixed: a router with patterns would be wasted."""
 
-    def __init__(self, table: dict[str, tuple[str, Handler]]) -> None:
-        self._table = table
+    def __init__(self, table: dict[str, tuple[str, Handler]], admission: Admission) -> None:
+        self._table, self._admission = table, admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            response = await self._handler(scope)(request)
+            handler = self._handler(scope)
+            if scope["path"] == CLASSIFY:
+                self._admission.check()  # before all else: to refuse must cost next to nothing
+            response = await handler(request)
         except Problem as problem:
             response = _refusal(exchange_of(request), problem)
         except Exception:
@@ -111,7 +115,7 @@ class Exchanges:
 
     def __init__(self, app: ASGIApp, service: Service, paths: frozenset[str]) -> None:
         self._app, self._service, self._paths = app, service, paths
-        self._note_second = self._notes = 0
+        self._second = self._told = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -128,14 +132,18 @@ class Exchanges:
         )
         scope["flowers.exchange"] = exchange
         extra = _extra_headers(exchange)
+        is_spared = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_spared
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 given = {name for name, _ in message["headers"]}
                 more = [(name, value) for name, value in _RAW_HEADERS if name not in given]
                 message["headers"] = [*message["headers"], *more, *extra]
-                await self._note(exchange)
+                is_spared = exchange.status in _OVERLOAD and not self._has_room_to_tell()
+                if not is_spared:
+                    await self._note(exchange)
             else:
                 exchange.sent += len(message.get("body", b""))
             await send(message)
@@ -144,7 +152,7 @@ class Exchanges:
             await self._app(scope, receive, send_with_headers)
         finally:
             service.metrics.request(exchange)
-            if exchange.route not in _QUIET or exchange.status >= 400:
+            if not is_spared and (exchange.route not in _QUIET or exchange.status >= 400):
                 service.log.request(exchange)
 
     async def _note(self, exchange: Exchange) -> None:
@@ -152,8 +160,6 @@ class Exchanges:
         if exchange.kept or exchange.route != CLASSIFY or not self._service.traces:
             return
         exchange.kept = True
-        if exchange.status in _OVERLOAD and not self._has_room_for_a_note():
-            return
         rows, ledger = [exchange.row()], self._service.ledger
         if self._service.fresh:
             self._service.fresh.note(rows)
@@ -164,13 +170,13 @@ class Exchanges:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await ledger.record(rows, [])
 
-    def _has_room_for_a_note(self) -> bool:
-        """Rows of refusals for overload must not add to it; the metrics count them all."""
+    def _has_room_to_tell(self) -> bool:
+        """To tell of refusals for overload must not add to it; the metrics count them all."""
         second = int(time.monotonic())
-        if second != self._note_second:
-            self._note_second, self._notes = second, 0
-        self._notes += 1
-        return self._notes <= _NOTES_A_SECOND
+        if second != self._second:
+            self._second, self._told = second, 0
+        self._told += 1
+        return self._told <= _TOLD_A_SECOND
 
 
 class _Routes:

@@ -47,7 +47,6 @@ class Classify:
         query = query_of(request, service.options.query)
         boundary = boundary_of(request.headers.get("content-type"))
         exchange.idempotency_key = key_of(request)
-        service.admission.check()
         if why := service.ledger.problem():
             raise _unavailable(why)
         with Body(request.receive, service.admission, service.options.max_body) as reader:

@@ -27,8 +27,6 @@ from flowers_onnx.serve.page.page import Page
 if TYPE_CHECKING:
     from flowers_onnx.serve.trace.fresh import Fresh
 
-#: Places in the queue for each slot: an answer waits for two photos before its own, no more.
-_QUEUE_PER_SLOT = 2
 #: Bodies in memory at a time, in units of the largest one allowed.
 _BODIES = 2
 
@@ -75,7 +73,8 @@ def open_service(options: Options) -> Service:
     classifier = Classifier(
         options.model, threads=slots, max_pixels=options.max_pixels or MAX_PIXELS
     )
-    queue = _QUEUE_PER_SLOT * slots if options.queue is None else options.queue
+    # At four fifths of what it can do, 99 of 100 answers then take three photos' time or less.
+    queue = slots + slots // 2 if options.queue is None else options.queue
     admission = Admission(slots, queue, _BODIES * options.max_body)
     log = Log(options.log_format)
 

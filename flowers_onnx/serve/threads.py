@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -25,8 +27,8 @@ class Threads:
     from its end.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most, self._name = most, name
+    def __init__(self, most: int, name: str, *, nice: int = 0) -> None:
+        self._most, self._name, self._nice = most, name, nice
         self._begun = self._busy = 0
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
 
@@ -48,6 +50,9 @@ class Threads:
         self._begun = 0
 
     def _serve(self) -> None:
+        if self._nice and sys.platform == "linux":  # where each thread has its own
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while (call := self._calls.get()) is not None:
             result, error = None, None
             if not call.future.cancelled():

@@ -93,7 +93,11 @@ def serve(
     ] = None,
     queue: Annotated[
         int | None,
-        Flag("N", "requests that may wait for a slot (twice the slots)", flags.count(least=0)),
+        Flag(
+            "N",
+            "requests that may wait for a slot (one and a half times the slots)",
+            flags.count(least=0),
+        ),
     ] = None,
     max_body: Annotated[
         int,

@@ -9,10 +9,11 @@ from pathlib import Path
 
 #: Lua: the photos in turns; and at the end, one line of JSON.
 _SCRIPT = """
+local headers = {["Host"] = "localhost", ["Content-Type"] = "image/jpeg"}
 local bodies, turn = {}, 0
 for name in io.lines("%s") do
   local file = io.open(name, "rb")
-  bodies[#bodies + 1] = wrk.format("POST", "%s", {["Content-Type"] = "image/jpeg"}, file:read("*a"))
+  bodies[#bodies + 1] = wrk.format("POST", "%s", headers, file:read("*a"))
   file:close()
 end
 function request()
