@@ -44,6 +44,9 @@ class Exchange:
 
     def refuse(self, problem: Problem) -> None:
         """Note how it ends."""
+        # Its frames hold this exchange, and so would a cycle: body, rows and all, until the
+        # collector of cycles comes by.
+        problem.__traceback__ = problem.__cause__ = problem.__context__ = None
         self.problem, self.status = problem, problem.status
 
     @property
