@@ -93,4 +93,6 @@ def from_os_error(error: OSError) -> ImageError:
 
 def missing_extra(extra: str, what: str) -> UsageError:
     """The error for ``what`` when the packages of ``[extra]`` aren't installed."""
-    return UsageError(f"{what} needs the extra [{extra}]: pip install 'flowers-onnx[{extra}]'")
+    return UsageError(
+        f"{what} needs the extra [{extra}]: in the checkout, pip install '.[{extra}]'"
+    )

@@ -1,9 +1,10 @@
-"""The help texts: the program's own, and a command's docstring with its flags in it."""
+"""The help texts, 80 columns wide: the program's own, a command's docstring with its flags."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from itertools import groupby
 
 from flowers_onnx.cli.command import Command, flags_of
 from flowers_onnx.cli.commands import COMMANDS, find
@@ -11,8 +12,8 @@ from flowers_onnx.cli.commands import COMMANDS, find
 #: Stands in a command's docstring for the lines of its flags.
 MARKER = "{flags}"
 
-#: Where the words about a flag begin, and how wide they are.
-_INDENT, _WIDTH = 21, 70
+#: How wide all is, and where the words about a flag begin.
+_WIDTH, _INDENT = 80, 21
 
 _GENERAL = """\
 Name the flower in a photo, on CPU.
@@ -33,24 +34,47 @@ Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong
 
 def general_help() -> str:
     """The help of the program as a whole."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
-    return _GENERAL.format(commands="\n".join(lines)).rstrip()
+    indent = max(map(len, COMMANDS)) + 4
+    lines = (line for name, words in COMMANDS.items() for line in _row(f"  {name}", words, indent))
+    return _filled(_GENERAL).format(commands="\n".join(lines)).rstrip()
 
 
 def help_for(name: str) -> str:
     """The help of one command: its docstring is written for its users."""
     command = find(name)
     text = inspect.cleandoc(command.__doc__ or "No help: Python was started with -OO.")
-    return text.replace(MARKER, "\n".join(_flag_lines(command)))
+    return _filled(text).replace(MARKER, "\n".join(_flag_lines(command)))
 
 
 def _flag_lines(command: Command) -> Iterator[str]:
-    from textwrap import wrap
-
     for name, (_, flag) in flags_of(command).items():
         left = f"  --{name} {flag.value}"
         for part in flag.help.split("\n"):
-            for line in wrap(part, _WIDTH):
-                yield f"{left:<{_INDENT - 1}} {line}"
-                left = ""
+            yield from _row(left, part, _INDENT)
+            left = ""
+
+
+def _row(left: str, words: str, indent: int) -> Iterator[str]:
+    """Two columns, of which the right one may have several lines."""
+    for line in _wrap(words, _WIDTH - indent):
+        yield f"{left:<{indent - 1}} {line}"
+        left = ""
+
+
+def _filled(text: str) -> str:
+    """``text`` with its paragraphs in as few lines as they need; what is indented stays."""
+
+    def stays(line: str) -> bool:
+        return not line or line.startswith((" ", "{")) or line.endswith(":")
+
+    lines: list[str] = []
+    for is_kept, group in groupby(text.split("\n"), stays):
+        found = list(group)
+        lines += found if is_kept else _wrap(" ".join(found), _WIDTH)
+    return "\n".join(lines)
+
+
+def _wrap(words: str, width: int) -> list[str]:
+    from textwrap import wrap
+
+    return wrap(words, width, break_long_words=False, break_on_hyphens=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -27,6 +28,13 @@ _KEEP_ALIVE_SECONDS = 5
 #: Files and connections of our own.
 _OTHER_DESCRIPTORS = 100
 _BACKLOG = 1024
+
+#: What helps where an address can't be had.
+_ADVICE = {
+    errno.EADDRINUSE: "choose another --port",
+    errno.EACCES: "choose a --port above 1023",
+    errno.EADDRNOTAVAIL: "--host needs an address of this machine",
+}
 
 
 def run(options: Options) -> int:
@@ -155,5 +163,8 @@ def _bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for sock in bound:
             sock.close()
-        raise UsageError(f"can't listen on {host}:{port}: {error.strerror or error}") from error
+        advice = _ADVICE.get(error.errno or 0, "--host needs an address of this machine")
+        raise UsageError(
+            f"can't listen on {host}:{port}: {error.strerror or error}; {advice}"
+        ) from error
     return bound

@@ -80,7 +80,7 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
     done = flowers("beam", sample, "--out", "rows.jsonl")
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "flowers: flowers beam needs the extra [beam]: pip install 'flowers-onnx[beam]'\n"
+        "flowers: flowers beam needs the extra [beam]: in the checkout, pip install '.[beam]'\n"
     )
 
 

@@ -63,6 +63,8 @@ def test_the_help_texts_are_those_of_the_program() -> None:
     assert with_help(USAGE) == USAGE, "python tests/help_blocks.py writes them"
     emptied = re.sub(r"(?<=```text\n)[A-Z].*?(?=```)", "", USAGE, flags=re.DOTALL)
     assert with_help(emptied) == USAGE
+    texts = [general_help(), *map(help_for, COMMANDS)]
+    assert max(len(line) for text in texts for line in text.splitlines()) == 80
 
 
 def test_general_help_and_exit_codes_are_documented() -> None:

@@ -249,6 +249,25 @@ def test_a_port_that_is_taken_is_told_in_a_line(flowers: Run) -> None:
         done = flowers("serve", env={"PORT": port})
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
     assert f"127.0.0.1:{port}".encode() in done.stderr
+    assert b"--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["--host", "192.0.2.1", "--auth", "none"], "--host needs an address of this machine"),
+        (["--host", "no.invalid", "--auth", "none"], "--host needs an address of this machine"),
+        (["--cors", "app.example"], "--cors needs origins such as https://app.example"),
+        (["--cors", "https://app.example/"], "--cors needs origins"),
+        (["--trace", "t", "--spool", "/dev/null/spool"], "--spool FILE puts the spool elsewhere"),
+    ],
+)
+def test_what_keeps_it_from_starting_says_what_helps(
+    flowers: Run, words: list[str], advice: str
+) -> None:
+    done = flowers("serve", "--port", "0", *words)
+    assert done.returncode in {2, 4}
+    assert (done.stderr.count(b"\n"), advice in done.stderr.decode()) == (1, True)
 
 
 def test_nobody_needs_the_extra_for_help_or_a_wrong_flag(flowers: Run) -> None:

@@ -157,6 +157,12 @@ def test_the_list_is_for_people_and_for_programs(flowers: Run) -> None:
         [second, "prometheus", "metrics", "live"],
     ]
     assert "sha256" not in table + json.dumps(rows)
+    make(flowers, "rotate", "prometheus")
+    assert flowers("keys", "revoke", first, "--keys", "keys.json").returncode == 0
+    table = flowers("keys", "list", "--keys", "keys.json").stdout.decode()
+    assert max(map(len, table.splitlines())) <= 80
+    ends = [row["revoked"] or row["expires"] for row in listed(flowers)]
+    assert [line.split()[-1] for line in table.splitlines()] == ["until", *ends]
 
 
 def test_rotation_leaves_the_old_key_some_time(flowers: Run) -> None:

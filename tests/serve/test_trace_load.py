@@ -255,10 +255,11 @@ def test_from_bucket_to_bucket(
 
 
 def test_an_empty_trace(flowers: Run, fake: BigQueryFake, trace: Path, tmp_path: Path) -> None:
+    trace.mkdir()
     assert load(trace, URI) == 0
     assert fake.rows(TABLE) == []
     assert not fake.jobs
-    assert not trace.exists()
+    assert not list(trace.iterdir())
     done = flowers("trace", "load", trace, "--to", "requests.csv")
     assert (done.returncode, done.stdout) == (0, b"")
     assert rows_in(tmp_path / "requests.csv") == []
@@ -383,6 +384,7 @@ def test_follow_outlives_what_passes(
 
 
 def test_follow_tells_at_once_what_never_worked(fake: BigQueryFake, trace: Path) -> None:
+    trace.mkdir()
     fake.fail("403", "GET .*/tables/")
     with pytest.raises(OutputError, match="Access Denied"):
         load(trace, URI, follow=True)
@@ -419,6 +421,17 @@ def test_places_that_make_no_sense(flowers: Run) -> None:
         assert done.stderr.count(b"\n") == 1
 
 
+def test_a_place_without_rows_is_told(flowers: Run, tmp_path: Path) -> None:
+    done = flowers("trace", "load", "trcae", "--to", "x.csv")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"there is no folder trcae" in done.stderr
+    done = flowers("trace", "load", tmp_path, "--to", "x.csv")
+    assert done.returncode == 0  # as before the first request
+    assert b"has no rows" in done.stderr
+    put(tmp_path, rows_of(1), 0)
+    assert b"has no rows" not in flowers("trace", "load", tmp_path, "--to", "x.csv").stderr
+
+
 def test_every_column_is_documented() -> None:
     table = re.findall(r"^\| the .* \|$", PAGE, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(table))) == {each.name for each in REQUESTS.fields}
@@ -437,7 +450,7 @@ def test_the_questions_of_the_page_have_answers(trace: Path, tmp_path: Path) -> 
 def test_it_starts_without_what_classifies(tmp_path: Path) -> None:
     program = (
         "import sys; from flowers_onnx.cli.main import main;"
-        "assert main(['trace', 'load', 'none', '--to', 'x.jsonl']) == 0; print(*sys.modules)"
+        "assert main(['trace', 'load', '.', '--to', 'x.jsonl']) == 0; print(*sys.modules)"
     )
     command: list[str | Path] = [FLOWERS.with_name("python"), "-c", program]
     done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, text=True)

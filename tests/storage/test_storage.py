@@ -571,7 +571,7 @@ store_for({uri!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.rstrip().endswith(
-        f"needs the extra [{extra}]: pip install 'flowers-onnx[{extra}]'"
+        f"needs the extra [{extra}]: in the checkout, pip install '.[{extra}]'"
     )
 
 

@@ -47,7 +47,7 @@ def beam(
     """Classify images with Apache Beam: here, or on Dataflow, Flink or Spark.
 
     Usage:
-      flowers beam SOURCE... --out SINK [--FLAG VALUE ...] [-- --BEAM_OPTION VALUE ...]
+      flowers beam SOURCE... --out SINK [--FLAG VALUE ...] [-- --OPTION VALUE ...]
 
     SOURCE is a file, a folder, a pattern, gs://bucket/prefix or s3://bucket/prefix, and the
     rows are those of flowers batch. What follows -- goes to Beam as it is, such as

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.cli.flags import choice, count, listed, positive, thread_count
-from flowers_onnx.errors import UsageError
+from flowers_onnx.errors import UsageError, missing_extra
 from flowers_onnx.machine import allowed_cpus
 
 
@@ -36,7 +36,7 @@ def _plot(flag: str, path: str) -> str:
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise UsageError(f"--{flag} {path}: no such folder")
     if find_spec("matplotlib") is None:
-        raise UsageError(f"--{flag} needs the extra [plot]: pip install 'flowers-onnx[plot]'")
+        raise missing_extra("plot", f"--{flag}")
     return path
 
 

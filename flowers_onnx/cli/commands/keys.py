@@ -20,6 +20,8 @@ from flowers_onnx.writers import open_output, write_table
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _GRACE = timedelta(hours=24)
 _COLUMNS = ("id", "name", "scopes", "state", "created", "expires", "revoked", "replaces")
+#: For people, in 80 columns.
+_SHOWN = ("id", "name", "scopes", "state", "created", "until")
 
 
 def _duration(flag: str, text: str) -> timedelta:
@@ -154,8 +156,7 @@ def _list(file: KeyFile, format: str) -> None:
     rows = [_row(entry) for entry in file.load().entries]
     with open_output(None) as stream:
         if format == "text":
-            header = {name: name for name in _COLUMNS}
-            rows = [header, *({name: _cell(row[name]) for name in _COLUMNS} for row in rows)]
+            rows = [{name: name for name in _SHOWN}, *map(_shown, rows)]
         write_table(format, rows, stream)
 
 
@@ -174,8 +175,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {name: record[name] for name in _COLUMNS}
 
 
-def _cell(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else value or "-"
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """A row for people: when it began, and when it ended or will."""
+    until = row["revoked"] or row["expires"] or "-"
+    texts = {**row, "scopes": ",".join(row["scopes"]), "created": row["created"][:10]}
+    return {name: texts.get(name, until) for name in _SHOWN}
 
 
 def _now() -> datetime:

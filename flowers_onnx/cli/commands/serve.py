@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -18,6 +19,12 @@ _PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", 
 
 
 def _text(_flag: str, text: str) -> str:
+    return text
+
+
+def _origin(flag: str, text: str) -> str:
+    if not re.fullmatch(r"\*|https?://[^/?#@\s]+", text):  # as a browser sends it
+        raise UsageError(f"--{flag} needs origins such as https://app.example, not {text!r}")
     return text
 
 
@@ -108,7 +115,7 @@ def serve(
     cors: Annotated[
         tuple[str, ...],
         Flag(
-            "A,B", "origins whose pages may ask, such as https://app.example", flags.listed(_text)
+            "A,B", "origins whose pages may ask, such as https://app.example", flags.listed(_origin)
         ),
     ] = (),
     top_k: flags.TopK = 5,

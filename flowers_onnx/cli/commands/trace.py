@@ -35,7 +35,7 @@ def trace(
 
     Usage:
       flowers trace load TRACE --to PLACE [--follow]
-      flowers trace forget ID... --trace TRACE [--keep KEEP] [--to PLACE] [--dry_run]
+      flowers trace forget ID... --trace TRACE [--keep KEEP --to PLACE --dry_run]
       flowers trace export KEEP TRACE --out DATASET
 
     TRACE and KEEP are what flowers serve was given: folders, here or in a bucket. load

@@ -217,7 +217,10 @@ def _open(path: str, places: Mapping[str, str]) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         sync_folder(folder)
     except OSError as error:
-        raise StorageError("read_error", f"can't write to {path}: {error.strerror}") from error
+        raise StorageError(
+            "read_error",
+            f"can't write to {path}: {error.strerror}; --spool FILE puts the spool elsewhere",
+        ) from error
     connection = None
     try:
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)

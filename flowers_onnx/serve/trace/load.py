@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, cast
 
 from flowers_onnx.console import say
-from flowers_onnx.errors import OutputError, StorageError
+from flowers_onnx.errors import OutputError, StorageError, UsageError
 from flowers_onnx.serve.trace.manifests import (
     EVERY,
     Manifest,
@@ -27,7 +28,7 @@ from flowers_onnx.serve.trace.manifests import (
 from flowers_onnx.serve.trace.objects import ObjectSet, Trace, row_id
 from flowers_onnx.serve.trace.options import LoadOptions
 from flowers_onnx.serve.trace.row import REQUESTS
-from flowers_onnx.storage.uris import is_table
+from flowers_onnx.storage.uris import is_table, path_of, scheme_of
 from flowers_onnx.tables import check_place, sink_for
 
 if TYPE_CHECKING:
@@ -59,11 +60,17 @@ _CLOCK = Clock()
 def run(options: LoadOptions, clock: Clock = _CLOCK) -> int:
     """Load what isn't loaded; returns the exit code: 1 if a line couldn't be understood."""
     check_place(options.to)
+    if scheme_of(options.trace) == "file" and not os.path.isdir(path_of(options.trace)):
+        raise UsageError(
+            f"there is no folder {options.trace}: give what flowers serve --trace was given"
+        )
     trace = Trace(options.trace)
     loader = loader_for(trace, options.to, clock)
     if options.follow:
         _follow(loader, options.to, clock)
     loader.load()
+    if not trace.is_used:
+        say(f"flowers: {options.trace} has no rows; is it what flowers serve --trace was given?")
     return 1 if trace.left_out else 0
 
 

@@ -142,6 +142,8 @@ class Trace:
         self._store = store_for(place)
         #: Lines and names so far that made no sense, and objects that were gone when read.
         self.left_out = self.gone = 0
+        #: Whether any object has been seen.
+        self.is_used = False
         self._foreign: set[str] = set()
 
     def objects(self, done: ObjectSet, since: str = "") -> Iterator[tuple[ObjectName, Item]]:
@@ -158,6 +160,7 @@ class Trace:
                 if name is None:
                     self._note_foreign(item.uri)
                     continue
+                self.is_used = True
                 last = done.last_of_run(name)
                 if last is None:
                     yield name, item
