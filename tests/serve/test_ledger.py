@@ -500,6 +500,23 @@ def test_a_full_spool_refuses_at_once_and_recovers(bucket: Bucket, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits")
+def test_a_spool_that_is_shipped_counts_no_bytes(bucket: Bucket, tmp_path: Path) -> None:
+    """Rows of refusals and answers come at the same time."""
+
+    async def work(ledger: Ledger) -> None:
+        for number in range(20):
+            ledger.note([row_of(f"note-{number}")])
+            await asyncio.sleep(0)  # its write is under way
+            photo = photo_of(bytes([number]) * 1000)
+            await ledger.record([row_of(f"answer-{number}", photo)], [photo])
+        await until(lambda: ledger.gauges()["ledger_rows_written_total"] == 40)
+        await until(lambda: ledger.gauges()["spool_bytes"] <= 0)
+
+    spool = str(tmp_path / "spool.sqlite")
+    figures = run(work, Options(**bucket.places, durability="spool", spool=spool))
+    assert figures["spool_bytes"] == 0
+
+
 def test_a_disk_that_is_full_is_503_until_there_is_room(bucket: Bucket, tmp_path: Path) -> None:
     import resource
 
