@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from flowers_onnx.serve.trace.objects import object_path
-from flowers_onnx.serve.trace.row import REQUESTS, TraceRow
+from flowers_onnx.serve.trace.row import TraceRow
 
 _UNAVAILABLE = {"code": "unavailable", "message": "it was not kept in time"}
 
 
 def lines_of(rows: Iterable[TraceRow]) -> list[bytes]:
     """A line a row, in ASCII: nothing in it can be cut in two."""
-    return [_line(REQUESTS.table_row(row)) for row in rows]
+    return [_line(row) for row in rows]
 
 
 def unavailable(lines: Iterable[bytes], *, photos_kept: bool) -> list[bytes]:
@@ -61,7 +61,7 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _line(row: dict[str, object]) -> bytes:
+def _line(row: Mapping[str, object]) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
