@@ -319,6 +319,21 @@ def test_a_failed_group_is_made_later_and_says_503(bucket: Bucket) -> None:
     assert bucket.statuses() == expected
 
 
+def test_a_refusal_that_cannot_be_kept_in_time_stays_what_it_was(bucket: Bucket) -> None:
+    """Its client has its answer all the same, and that is no 503."""
+    refusal: Any = {**row_of("refused"), "status": 413}
+
+    async def work(ledger: Ledger) -> None:
+        bucket.down()
+        with pytest.raises(StorageError):
+            await ledger.record([refusal], [])
+        bucket.up()
+        await until(lambda: ledger.gauges()["ledger_rows_written_total"] == 1)
+
+    run(work, Options(**bucket.places, durability="strict"))
+    assert bucket.statuses() == {"refused": 413}
+
+
 def test_the_answer_of_a_write_that_arrived_may_be_lost(bucket: Bucket) -> None:
     """The rows are there, then, and aren't written again."""
 

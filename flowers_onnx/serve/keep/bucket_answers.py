@@ -98,9 +98,7 @@ class BucketAnswers:
         raise in_progress()
 
     async def _answer(self, digest: str, fingerprint: str) -> Answer | None:
-        """The answer, unless it is that of another request: the lifecycle rule may end its claim
-        first, and then the key is free.
-        """
+        """The answer, unless it is another request's, whose claim is gone by the lifecycle rule."""
         found = await self._read(f"{digest}/answer")
         return Answer(**found) if found and found["fingerprint"] == fingerprint else None
 
