@@ -251,3 +251,18 @@ def test_rows_say_what_the_client_was_told(tmp_path: Path) -> None:
             assert server.stop() == 0
         for rows in (rows_in(str(trace)), service.rows(TABLE)):
             assert sorted((row["request_id"], row["status"]) for row in rows) == sorted(expected)
+
+
+def test_a_row_says_where_its_photo_is_wherever_it_is_read(
+    flowers: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving("--keep", "keep", "--trace", "trace/", "--durability", "best-effort") as server:
+        assert server.classify(RED).status == 200
+        assert server.stop() == 0
+    (row,) = rows_in("trace")
+    assert row["photo"] == str(tmp_path / "keep" / f"{digest(RED)}.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    words = ("forget", row["request_id"], "--trace", tmp_path / "trace")
+    assert flowers("trace", *words, cwd=tmp_path / "elsewhere").returncode == 0
+    assert not list((tmp_path / "keep").glob("*.jpg"))
