@@ -123,10 +123,14 @@ def test_answers_expire(durability: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("durability", ["spool", "best-effort"])
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MAX_ANSWERS", 3), ("MAX_BYTES", 3 * len(ANSWER.body))]
+)
 def test_the_oldest_answers_go_when_there_are_too_many(
-    durability: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    durability: str, limit: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWERS", 3)
+    monkeypatch.setattr(module, limit, most)
+    monkeypatch.setattr(module, "WEIGH_EVERY", 1)
 
     async def work() -> None:
         async with opened(options_of(durability, tmp_path)) as answers:
