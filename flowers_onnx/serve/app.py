@@ -156,11 +156,11 @@ class Exchanges:
                 service.log.request(exchange)
 
     async def _note(self, exchange: Exchange) -> None:
-        """The row of a request that was refused before there was a photo to tell of."""
+        """The row of a request that was refused, whether that can be kept in time or not."""
         if exchange.kept or exchange.route != CLASSIFY or not self._service.traces:
             return
         exchange.kept = True
-        rows, ledger = [exchange.row()], self._service.ledger
+        rows, ledger = [exchange.refused_photo or exchange.row()], self._service.ledger
         if self._service.fresh:
             self._service.fresh.note(rows)
         if not exchange.is_welcome or exchange.status >= 429:

@@ -20,6 +20,7 @@ from flowers_onnx.serve.bodies import Body, Upload, boundary_of, files_of
 from flowers_onnx.serve.exchange import Classified, Exchange
 from flowers_onnx.serve.idempotency import Answer
 from flowers_onnx.serve.keep import KeptPhoto
+from flowers_onnx.serve.keep.lines import unavailable_row
 from flowers_onnx.serve.keep.metadata import CannotCleanError, clean, kind_of
 from flowers_onnx.serve.problems import STATUS_OF_IMAGE_ERROR, Problem
 from flowers_onnx.serve.service import Service
@@ -100,10 +101,12 @@ class Classify:
         exchange.status = 200
         if not is_form and isinstance(result, Failure):
             status = STATUS_OF_IMAGE_ERROR.get(result.code, 422)
-            exchange.refuse(Problem(status, result.code, result.message))
+            problem = Problem(status, result.code, result.message)
+            exchange.refuse(problem)
+            if self._service.traces:
+                exchange.refused_photo = exchange.photo_row(photos[0], 0, query, self._keep)
+            raise problem
         await self._record(exchange, photos, query)
-        if exchange.problem:
-            raise exchange.problem
         if not is_form:
             return to_json({"request_id": exchange.request_id, **result.to_record()})
         records = [photo.result.to_record() for photo in photos]
@@ -147,10 +150,15 @@ class Classify:
             ] or [exchange.row()]
         kept = [photo.kept for photo in photos if photo.kept]
         exchange.kept = True
-        if service.fresh:
-            service.fresh.note(rows)
-        if rows or kept:
-            await service.ledger.record(rows, kept)
+        try:
+            if rows or kept:
+                await service.ledger.record(rows, kept)
+        except (StorageError, asyncio.CancelledError):
+            rows = [unavailable_row(row) for row in rows]
+            raise
+        finally:
+            if service.fresh:
+                service.fresh.note(rows)
 
 
 def exchange_of(request: Request) -> Exchange:

@@ -39,8 +39,9 @@ class Exchange:
     sent: int = 0
     #: Whether the caller may do what he asks for.
     is_welcome: bool = False
-    #: Whether the ledger has been told.
+    #: Whether the ledger has been told; until then, what it has to be told of a refused photo.
     kept: bool = False
+    refused_photo: TraceRow | None = None
 
     def refuse(self, problem: Problem) -> None:
         """Note how it ends."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import PATIENCE
 
 from flowers_onnx.errors import StorageError
 from flowers_onnx.serve.idempotency import Answer, Answers
@@ -122,10 +123,14 @@ def test_answers_expire(durability: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("durability", ["spool", "best-effort"])
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MAX_ANSWERS", 3), ("MAX_BYTES", 3 * len(ANSWER.body))]
+)
 def test_the_oldest_answers_go_when_there_are_too_many(
-    durability: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    durability: str, limit: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWERS", 3)
+    monkeypatch.setattr(module, limit, most)
+    monkeypatch.setattr(module, "WEIGH_EVERY", 1)
 
     async def work() -> None:
         async with opened(options_of(durability, tmp_path)) as answers:
@@ -195,6 +200,54 @@ def test_a_claim_whose_answer_was_lost_on_the_way_is_ours(
 
             monkeypatch.setattr(answers._place, "create", twice)
             assert await answers.claim("key", "fingerprint") is None
+
+    asyncio.run(work())
+
+
+def test_a_claim_that_is_cancelled_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow bucket makes it all the same, behind the client's 503."""
+    options = options_of("strict", tmp_path)
+
+    async def work() -> None:
+        async with opened(options) as slow, opened(options) as other:
+            assert isinstance(slow, bucket_answers.BucketAnswers)
+            create, arrives = slow._place.create, asyncio.Event()
+
+            async def late(name: str, data: bytes) -> bool:
+                await arrives.wait()
+                return await create(name, data)
+
+            monkeypatch.setattr(slow._place, "create", late)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await slow.claim("key", "fingerprint")
+            assert await refused(slow, "key", "fingerprint") == 409  # it is under way
+            arrives.set()
+            folder = tmp_path / "trace" / "idempotency"
+            async with asyncio.timeout(PATIENCE):
+                while not list(folder.glob("*/released-1")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert await other.claim("key", "fingerprint") is None
+            await other.finish("key", ANSWER)
+            assert await slow.claim("key", "fingerprint") == ANSWER
+
+    asyncio.run(work())
+
+
+def test_an_answer_whose_claim_is_gone_is_no_answer_to_another_request(tmp_path: Path) -> None:
+    """The bucket's lifecycle rule ends an object when it likes, and claims are older."""
+
+    async def work() -> None:
+        async with opened(options_of("strict", tmp_path)) as answers:
+            await answers.claim("key", "fingerprint")
+            await answers.finish("key", ANSWER)
+            (claim,) = (tmp_path / "trace" / "idempotency").glob("*/claim-1")
+            claim.unlink()
+            assert await answers.claim("key", "other") is None
+            await answers.finish("key", Answer("other", "second", 200, "{}"))
+            assert await refused(answers, "key", "other") == 409
 
     asyncio.run(work())
 

@@ -319,6 +319,21 @@ def test_a_failed_group_is_made_later_and_says_503(bucket: Bucket) -> None:
     assert bucket.statuses() == expected
 
 
+def test_a_refusal_that_cannot_be_kept_in_time_stays_what_it_was(bucket: Bucket) -> None:
+    """Its client has its answer all the same, and that is no 503."""
+    refusal: Any = {**row_of("refused"), "status": 413}
+
+    async def work(ledger: Ledger) -> None:
+        bucket.down()
+        with pytest.raises(StorageError):
+            await ledger.record([refusal], [])
+        bucket.up()
+        await until(lambda: ledger.gauges()["ledger_rows_written_total"] == 1)
+
+    run(work, Options(**bucket.places, durability="strict"))
+    assert bucket.statuses() == {"refused": 413}
+
+
 def test_the_answer_of_a_write_that_arrived_may_be_lost(bucket: Bucket) -> None:
     """The rows are there, then, and aren't written again."""
 
@@ -500,6 +515,23 @@ def test_a_full_spool_refuses_at_once_and_recovers(bucket: Bucket, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits")
+def test_a_spool_that_is_shipped_counts_no_bytes(bucket: Bucket, tmp_path: Path) -> None:
+    """Rows of refusals and answers come at the same time."""
+
+    async def work(ledger: Ledger) -> None:
+        for number in range(20):
+            ledger.note([row_of(f"note-{number}")])
+            await asyncio.sleep(0)  # its write is under way
+            photo = photo_of(bytes([number]) * 1000)
+            await ledger.record([row_of(f"answer-{number}", photo)], [photo])
+        await until(lambda: ledger.gauges()["ledger_rows_written_total"] == 40)
+        await until(lambda: ledger.gauges()["spool_bytes"] <= 0)
+
+    spool = str(tmp_path / "spool.sqlite")
+    figures = run(work, Options(**bucket.places, durability="spool", spool=spool))
+    assert figures["spool_bytes"] == 0
+
+
 def test_a_disk_that_is_full_is_503_until_there_is_room(bucket: Bucket, tmp_path: Path) -> None:
     import resource
 

@@ -13,6 +13,7 @@ from flowers_onnx.errors import UsageError, missing_extra
 from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
 from flowers_onnx.results import Query
 from flowers_onnx.serve.options import MAX_BODY, Options
+from flowers_onnx.storage.uris import local_path
 
 #: What [serve] brings.
 _PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn")
@@ -26,6 +27,11 @@ def _origin(flag: str, text: str) -> str:
     if not re.fullmatch(r"\*|https?://[^/?#@\s]+", text):  # as a browser sends it
         raise UsageError(f"--{flag} needs origins such as https://app.example, not {text!r}")
     return text
+
+
+def _place(_flag: str, text: str) -> str:
+    """Rows and spools name it, and are read wherever somebody is: no path is relative."""
+    return os.path.abspath(text) if local_path(text) == text else text
 
 
 def serve(
@@ -58,11 +64,15 @@ def serve(
         float | None, Flag("R", "requests a second for each key (no limit)", flags.positive)
     ] = None,
     keep: Annotated[
-        str | None, Flag("PLACE", "keep each photo in this folder or bucket (nowhere)")
+        str | None, Flag("PLACE", "keep each photo in this folder or bucket (nowhere)", _place)
     ] = None,
     trace: Annotated[
         str | None,
-        Flag("PLACE", "keep a row for each photo and request in this folder or bucket (nowhere)"),
+        Flag(
+            "PLACE",
+            "keep a row for each photo and request in this folder or bucket (nowhere)",
+            _place,
+        ),
     ] = None,
     durability: Annotated[
         str | None,

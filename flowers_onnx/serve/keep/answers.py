@@ -21,6 +21,8 @@ TTL_SECONDS = 24 * 3600
 #: More aren't kept: the oldest go.
 MAX_ANSWERS = 10_000
 MAX_BYTES = 16 << 20
+#: A spool's are weighed at each so-manieth answer: that reads all of them.
+WEIGH_EVERY = 100
 
 
 def open_answers(ledger: Ledger) -> Answers:
@@ -115,7 +117,7 @@ def _select(digest: str, now: float, connection: sqlite3.Connection) -> Answer |
 
 def _insert(digest: str, answer: Answer, now: float, connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM answer WHERE key = ?", (digest,))
-    connection.execute(
+    number = connection.execute(
         "INSERT INTO answer (key, expires, fingerprint, request_id, status, body)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (
@@ -126,10 +128,16 @@ def _insert(digest: str, answer: Answer, now: float, connection: sqlite3.Connect
             answer.status,
             answer.body,
         ),
-    )
+    ).lastrowid
     # Ids grow with time: the oldest are the first to expire, and the first to go.
     connection.execute(
         "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE expires <= ? LIMIT 100)"
         " OR id <= (SELECT max(id) FROM answer) - ?",
         (now, MAX_ANSWERS),
     )
+    if number and number % WEIGH_EVERY == 0:
+        connection.execute(
+            "DELETE FROM answer WHERE id <= (SELECT max(id) FROM (SELECT id, sum(length(body))"
+            " OVER (ORDER BY id DESC) AS bytes FROM answer) WHERE bytes > ?)",
+            (MAX_BYTES,),
+        )

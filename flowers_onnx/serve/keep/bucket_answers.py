@@ -18,7 +18,9 @@ import contextlib
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from flowers_onnx.errors import StorageError
@@ -41,15 +43,21 @@ class BucketAnswers:
         self._place = place
         self._running = Running()
         self._claims: dict[str, int] = {}
-        self._releasing: set[asyncio.Task[None]] = set()
+        #: Calls that nobody waits for.
+        self._behind: set[asyncio.Task[Any]] = set()
 
     async def claim(self, key: str, fingerprint: str) -> Answer | None:
         digest = digest_of(key)
         self._running.begin(digest, fingerprint)
+        claiming = asyncio.create_task(self._claim(digest, fingerprint))
         try:
-            found = await self._claim(digest, fingerprint)
+            found = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The claim may be made all the same, and would keep others out for a minute.
+            self._go_on(claiming, partial(self._abandon, digest))
+            raise
         except BaseException:
-            self._running.end(digest)
+            self._abandon(digest)
             raise
         if found:
             self._running.end(digest)
@@ -62,14 +70,7 @@ class BucketAnswers:
         self._running.end(digest)
 
     async def release(self, key: str) -> None:
-        digest = digest_of(key)
-        self._running.end(digest)
-        number = self._claims.pop(digest, None)
-        if number is not None:
-            # Behind the answer, which may be that the bucket is down.
-            task = asyncio.create_task(self._release(digest, number))
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
+        self._abandon(digest_of(key))
 
     async def _claim(self, digest: str, fingerprint: str) -> Answer | None:
         if why := self._place.problem():
@@ -81,18 +82,41 @@ class BucketAnswers:
             if await self._create(name, mine) or (found := await self._read(name)) == mine:
                 self._claims[digest] = number
                 # The one before may have been slow, not dead.
-                late = await self._read(f"{digest}/answer") if number > 1 else None
-                return Answer(**late) if late else None
+                late = await self._answer(digest, fingerprint) if number > 1 else None
+                if late:
+                    del self._claims[digest]
+                return late
             if found is None:  # the lifecycle rule was quicker
                 continue
             check_request(found["fingerprint"], fingerprint)
-            if answer := await self._read(f"{digest}/answer"):
-                return Answer(**answer)
+            if answer := await self._answer(digest, fingerprint):
+                return answer
             if time.time() - found["time"] > CLAIM_SECONDS:
                 continue
             if await self._read(f"{digest}/released-{number}") is None:
                 raise in_progress()
         raise in_progress()
+
+    async def _answer(self, digest: str, fingerprint: str) -> Answer | None:
+        """The answer, unless it is another request's, whose claim is gone by the lifecycle rule."""
+        found = await self._read(f"{digest}/answer")
+        return Answer(**found) if found and found["fingerprint"] == fingerprint else None
+
+    def _abandon(self, digest: str) -> None:
+        """There will be no answer; others are told behind ours, which may be that all is down."""
+        self._running.end(digest)
+        if number := self._claims.pop(digest, None):
+            self._go_on(asyncio.create_task(self._release(digest, number)))
+
+    def _go_on(self, task: asyncio.Task[Any], then: Callable[[], None] = lambda: None) -> None:
+        def ended(_: object) -> None:
+            self._behind.discard(task)
+            if not task.cancelled():
+                task.exception()  # it is no oversight if nobody asks
+                then()
+
+        self._behind.add(task)
+        task.add_done_callback(ended)
 
     async def _release(self, digest: str, number: int) -> None:
         with contextlib.suppress(StorageError):

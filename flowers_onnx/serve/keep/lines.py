@@ -6,25 +6,27 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+from flowers_onnx.record import ErrorRecord
 from flowers_onnx.serve.trace.objects import object_path
-from flowers_onnx.serve.trace.row import REQUESTS, TraceRow
+from flowers_onnx.serve.trace.row import TraceRow
 
-_UNAVAILABLE = {"code": "unavailable", "message": "it was not kept in time"}
+_UNAVAILABLE: ErrorRecord = {"code": "unavailable", "message": "it was not kept in time"}
 
 
 def lines_of(rows: Iterable[TraceRow]) -> list[bytes]:
     """A line a row, in ASCII: nothing in it can be cut in two."""
-    return [_line(REQUESTS.table_row(row)) for row in rows]
+    return [_line(row) for row in rows]
 
 
 def unavailable(lines: Iterable[bytes], *, photos_kept: bool) -> list[bytes]:
     """The lines of a request whose answer was 503 after all."""
-    changed = []
-    for line in lines:
-        row = json.loads(line)
-        row |= {"status": 503, "error": _UNAVAILABLE}
-        changed.append(_line(row) if photos_kept else _without_photo(row))
-    return changed
+    rows = [unavailable_row(json.loads(line)) for line in lines]
+    return [_line(row) if photos_kept else _without_photo(row) for row in rows]
+
+
+def unavailable_row(row: TraceRow) -> TraceRow:
+    """The row of a request whose answer was 503 after all; a refusal stays what it was."""
+    return row if row["status"] >= 400 else {**row, "status": 503, "error": _UNAVAILABLE}
 
 
 def without_photos(lines: Iterable[bytes]) -> list[bytes]:
@@ -61,9 +63,9 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _line(row: dict[str, object]) -> bytes:
+def _line(row: TraceRow) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
-def _without_photo(row: dict[str, object]) -> bytes:
-    return _line(row | {"photo": None, "kept_sha256": None})
+def _without_photo(row: TraceRow) -> bytes:
+    return _line({**row, "photo": None, "kept_sha256": None})

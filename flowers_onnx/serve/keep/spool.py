@@ -199,10 +199,12 @@ class SpoolLedger:
         while self._notes:
             lines = list(self._notes)
             try:
-                self._bytes += await self.file.write(partial(_insert, (), lines))
+                # Not +=: what others add meanwhile would be lost.
+                size = await self.file.write(partial(_insert, (), lines))
             except StorageError:
                 await asyncio.sleep(_FRESH_SECONDS)
                 continue
+            self._bytes += size
             for _ in lines:
                 self._notes.popleft()
             self._note_bytes -= sum(map(len, lines))
