@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -15,10 +16,29 @@ from flowers_onnx.serve.options import MAX_BODY, Options
 
 #: What [serve] brings.
 _PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn")
+#: Requests a second: one in a day, and more than any machine answers.
+_LEAST_RATE, _MOST_RATE = 1e-5, 1e6
 
 
-def _text(_flag: str, text: str) -> str:
+def _email(flag: str, text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise UsageError(f"--{flag} needs addresses such as ana@example.com, not {text!r}")
     return text
+
+
+def _origin(flag: str, text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", text):
+        raise UsageError(
+            f"--{flag} needs * or origins such as https://app.example, with no path; not {text!r}"
+        )
+    return text
+
+
+def _rate(flag: str, text: str) -> float:
+    rate = flags.positive(flag, text)
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise UsageError(f"--{flag} needs a number from {_LEAST_RATE} to {_MOST_RATE}")
+    return float(rate)
 
 
 def serve(
@@ -45,10 +65,10 @@ def serve(
     ] = None,
     emails: Annotated[
         tuple[str, ...],
-        Flag("A,B", "with --auth iam: the accounts that may ask", flags.listed(_text)),
+        Flag("A,B", "with --auth iam: the accounts that may ask", flags.listed(_email)),
     ] = (),
     rate: Annotated[
-        float | None, Flag("R", "requests a second for each key (no limit)", flags.positive)
+        float | None, Flag("R", "requests a second for each key (no limit)", _rate)
     ] = None,
     keep: Annotated[
         str | None, Flag("PLACE", "keep each photo in this folder or bucket (nowhere)")
@@ -108,7 +128,7 @@ def serve(
     cors: Annotated[
         tuple[str, ...],
         Flag(
-            "A,B", "origins whose pages may ask, such as https://app.example", flags.listed(_text)
+            "A,B", "origins whose pages may ask, such as https://app.example", flags.listed(_origin)
         ),
     ] = (),
     top_k: flags.TopK = 5,
@@ -172,9 +192,11 @@ def serve(
 
 
 def _port() -> int:
-    text = os.environ.get("PORT", "8080")
-    if not text.isdecimal() or int(text) > 65535:
-        raise UsageError(f"PORT in the environment is no port: {text!r}")
+    text = os.environ.get("PORT") or "8080"
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise UsageError(
+            f"PORT in the environment is no port: {text[:20]!r}; set it to one, or give --port"
+        )
     return int(text)
 
 
