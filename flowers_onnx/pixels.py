@@ -25,6 +25,8 @@ Pixels = npt.NDArray[np.uint8]
 
 #: What a pixel of these costs, in ordinary pixels: they decode into buffers of their own.
 _COSTLY_FORMATS = {"WEBP": 2, "AVIF": 2}
+#: Of a JPEG, as in libtiff: encoders make a dozen.
+MAX_SCANS = 100
 #: From this cost on, memory is returned to the system after an image.
 _LARGE = 4_000_000
 #: They take their buffers as soon as they are opened, so one image waits for the other.
@@ -79,6 +81,8 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
         image.draft(None, (needed, needed))
         # With all its coefficients in memory, a JPEG costs the same reduced or not.
         whole = image.format in ("JPEG", "MPO") and _keeps_coefficients(image, file)
+        if whole:
+            _check_scans(file)
         pixels = _area(size) if whole else _largest_area(image)
         with _reserved(_cost(image, size, pixels, max_pixels)), closing(image):
             return _prepare(image, size, preprocess, started)
@@ -163,6 +167,21 @@ def _keeps_coefficients(image: Image.Image, file: BinaryIO) -> bool:
     scan = file.read(length + 2)
     file.seek(end)
     return scan[:5] != b"\xff\xda" + length.to_bytes(2, "big") + bytes([components])
+
+
+def _check_scans(file: BinaryIO) -> None:
+    """Refuse a JPEG whose decoder would go over all of it again and again.
+
+    A scan takes 20 bytes in the file, and as long to decode as the picture is large: minutes, in
+    a file of 100 KB. Pillow has just read the header of the first one.
+    """
+    begin = file.tell()
+    rest = file.read()
+    file.seek(begin)
+    end = rest.find(b"\xff\xd9")  # neither marker is ever in a scan's data
+    scans = 1 + rest.count(b"\xff\xda", 0, len(rest) if end < 0 else end)
+    if scans > MAX_SCANS:
+        raise ImageError("too_large", f"{scans} scans are too many to decode")
 
 
 def crop_and_resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:

@@ -134,6 +134,17 @@ def test_a_large_jpeg_reduced_in_the_decoder_looks_the_same(sample: Path) -> Non
     assert np.abs(reduced - full.pixels).mean() < 2
 
 
+def test_a_jpeg_of_scans_without_end_is_refused_before_it_is_decoded() -> None:
+    # 70 KB that took 17 s: each scan goes over the whole picture.
+    data = odd_images.encode(Image.new("L", (4000, 3000)), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ImageError, match="scans") as caught:
+        decode(io.BytesIO(data[:-2] + last * 1000 + data[-2:]), PREPROCESS)
+    assert caught.value.code == "too_large"
+    # Behind its end there may be anything, such as a film.
+    assert decode(io.BytesIO(data + last * 1000), PREPROCESS).width == 4000
+
+
 def test_a_pixel_limit_of_ones_own(sample: Path) -> None:
     small = Classifier(max_pixels=1000)
     (failure,) = small.classify_many([sample])

@@ -6,6 +6,7 @@ behind what waits already, so that a request of many photos delays others by one
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import time
@@ -55,8 +56,12 @@ class Admission:
         return self._room
 
     def check(self) -> None:
-        """Raise the ``Problem`` of a request for which there is no place."""
-        if self.admitted >= self.slots + self.queue:
+        """Raise the ``Problem`` of a request for which there is no place.
+
+        What a client no longer waits for has its place until its thread is done with it: else a
+        decoder that hangs would gather photos behind it without end.
+        """
+        if max(self.admitted, self._threads.unfinished) >= self.slots + self.queue:
             raise busy("all slots and places in the queue are taken; try again in a moment")
 
     @contextlib.contextmanager
@@ -79,14 +84,16 @@ class Admission:
         """Say that a body is in memory no longer."""
         self._room += count
 
-    async def run(self, work: Callable[[], T]) -> tuple[T, float]:
+    async def run(self, work: Callable[[], T], size: int) -> tuple[T, float]:
         """What ``work`` gives in a slot of its own, and how many seconds it waited for one.
 
-        Who stops waiting doesn't stop the work: a slot is free when its thread is.
+        Who stops waiting doesn't stop the work: a slot is free when its thread is, and so are the
+        ``size`` bytes that it works with.
         """
         asked = time.perf_counter()
         number = next(self._numbers)
         begun = 0.0
+        is_left = has_ended = False
 
         def in_slot() -> T:
             nonlocal begun
@@ -96,7 +103,19 @@ class Admission:
             finally:
                 del self._begun[number]
 
-        return await self._threads.run(in_slot), begun - asked
+        def ended() -> None:
+            nonlocal has_ended
+            has_ended = True
+            if is_left:
+                self._room += size
+
+        try:
+            return await self._threads.run(in_slot, ended), begun - asked
+        except asyncio.CancelledError:
+            if not has_ended:
+                is_left = True
+                self._room -= size  # whoever cancelled gives them back
+            raise
 
     def longest(self) -> float:
         """For how many seconds the oldest photo has been in work; 0 if there is none."""

@@ -70,7 +70,7 @@ def make_app(service: Service) -> ASGIApp:
                 *("Authorization", "X-API-Key", "Content-Type"),
                 *("Idempotency-Key", "X-Request-Id", "Traceparent"),
             ],
-            expose_headers=["Request-Id", "Retry-After", "Idempotent-Replayed"],
+            expose_headers=["Request-Id", "X-Request-Id", "Retry-After", "Idempotent-Replayed"],
         )
     return Exchanges(app, service, frozenset(table))
 
@@ -90,10 +90,18 @@ class _Dispatcher:
             response = await handler(request)
         except Problem as problem:
             response = _refusal(exchange_of(request), problem)
-        except Exception:
-            logging.getLogger(__name__).exception("a fault of the server")
+        except asyncio.CancelledError:  # the server stops, and can wait no longer
             response = _refusal(
                 exchange_of(request),
+                Problem(503, "stopping", "the server is stopping; try again", {"Retry-After": "1"}),
+            )
+        except Exception:
+            exchange = exchange_of(request)
+            logging.getLogger(__name__).exception(
+                "a fault of the server", extra={"request_id": exchange.request_id}
+            )
+            response = _refusal(
+                exchange,
                 Problem(500, "internal_error", "a fault of the server; its log tells more"),
             )
         await response(scope, receive, send)
@@ -157,7 +165,8 @@ class Exchanges:
 
     async def _note(self, exchange: Exchange) -> None:
         """The row of a request that was refused, whether that can be kept in time or not."""
-        if exchange.kept or exchange.route != CLASSIFY or not self._service.traces:
+        is_refusal = exchange.status >= 400  # not so what a browser asks before a request
+        if exchange.kept or exchange.route != CLASSIFY or not (self._service.traces and is_refusal):
             return
         exchange.kept = True
         rows, ledger = [exchange.refused_photo or exchange.row()], self._service.ledger
@@ -241,7 +250,7 @@ def _extra_headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if (theirs := exchange.client_request_id) is not None:
         extra.append((b"x-request-id", theirs.encode()))
     if exchange.trace_id is not None:
-        extra.append((b"traceparent", exchange.headers["traceparent"].encode("latin-1")))
+        extra.append((b"traceparent", exchange.headers["traceparent"].encode()))
     return extra
 
 

@@ -22,6 +22,7 @@ from flowers_onnx.serve.idempotency import Answer
 from flowers_onnx.serve.keep import KeptPhoto
 from flowers_onnx.serve.keep.lines import unavailable_row
 from flowers_onnx.serve.keep.metadata import CannotCleanError, clean, kind_of
+from flowers_onnx.serve.keys.key import hidden
 from flowers_onnx.serve.problems import STATUS_OF_IMAGE_ERROR, Problem
 from flowers_onnx.serve.service import Service
 
@@ -56,7 +57,9 @@ class Classify:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     return await self._answer(exchange, body, boundary, query)
             except TimeoutError:
-                raise Problem(503, "timeout", "it took too long; try again", _RETRY) from None
+                more = "try again" if boundary is None else "send fewer files, or try again"
+                detail = f"it took more than {ANSWER_SECONDS} s; {more}"
+                raise Problem(503, "timeout", detail, _RETRY) from None
             except StorageError as error:
                 raise _unavailable(str(error)) from error
 
@@ -70,7 +73,9 @@ class Classify:
             return _response(await self._new_answer(exchange, uploads, query, is_form=is_form))
         answers = self._service.answers
         key = f"{exchange.caller}\n{exchange.idempotency_key}"
-        fingerprint = _fingerprint(uploads, query, is_form=is_form)
+        with self._service.admission.place():  # to hash 32 MB would hold the loop up
+            work = partial(_fingerprint, uploads, query, is_form=is_form)
+            fingerprint, _ = await self._service.admission.run(work, len(body))
         earlier = await answers.claim(key, fingerprint)
         if earlier is not None:
             exchange.replay_of, exchange.status = earlier.request_id, earlier.status
@@ -88,7 +93,7 @@ class Classify:
     async def _files(self, body: bytes, boundary: bytes) -> list[Upload]:
         admission, most = self._service.admission, self._service.options.max_files
         with admission.place():
-            files, _ = await admission.run(partial(files_of, body, boundary, most))
+            files, _ = await admission.run(partial(files_of, body, boundary, most), len(body))
         return files
 
     async def _new_answer(
@@ -113,7 +118,8 @@ class Classify:
         return to_json({"request_id": exchange.request_id, "results": records})
 
     async def _classified(self, upload: Upload, query: Query) -> Classified:
-        photo, waited = await self._service.admission.run(partial(self._work, upload, query))
+        work, size = partial(self._work, upload, query), len(upload.data)
+        photo, waited = await self._service.admission.run(work, size)
         photo = replace(photo, queued=waited)
         self._service.metrics.photo(photo)
         return photo
@@ -191,6 +197,8 @@ def key_of(request: Request) -> str | None:
     match = _KEY.fullmatch(text)
     if match is None:
         raise Problem(400, "bad_request", "Idempotency-Key needs 1 to 255 characters of ASCII")
+    if hidden(text) != text:  # it would stay in the trace
+        raise Problem(400, "bad_request", "Idempotency-Key is a name for this request, not a key")
     return match[1]
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from flowers_onnx.serve.problems import MEDIA_TYPE, Problem
@@ -29,8 +31,13 @@ MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
 #: Each chunk costs, however small; so many may be smaller than this on average.
 MAX_SMALL_PARTS, LEAST_PART = 1000, 64
+#: Connections beyond the most that are told so; each lingers, and takes a descriptor meanwhile.
+MAX_TOLD = 50
 #: Requests that a client may send before it has the answer to the first.
 MAX_PIPELINED = 16
+
+
+_OF_AN_UPGRADE = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -47,12 +54,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_header = True  # the next bytes are, or would be, those of a header
         self._in_body = False
         self._refused = False
+        self._fed = b""
         self._body_began = 0.0
         self._body_bytes = self._body_parts = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
+        more = len(self.connections) - self.max_connections
+        if more > MAX_TOLD:
+            transport.abort()
+        elif more > 0:
             self._refuse(Problem(503, "too_many_connections", "too many connections"))
         else:
             self._wait(HEADER_SECONDS, self._header_is_late)
@@ -67,6 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._in_header:
             self._header_bytes += len(data)
+        self._fed = data
         super().data_received(data)
         if self._in_header and not self._refused:
             if self._header_bytes > MAX_HEADER_BYTES:
@@ -78,6 +90,27 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._refused:
             self._refuse(Problem(400, "bad_request", msg))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer a request that would rather have another protocol (Java's and curl's h2c).
+
+        The parser has stopped behind its header, and would take its body for that protocol.
+        """
+        if self._refused:
+            return
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(Problem(405, "method_not_allowed", "this is no proxy"))
+            return
+        stopped = sys.exc_info()[1]
+        rest = self._fed[stopped.args[0] :] if stopped else b""
+        fields = [(name, value) for name, value in self.headers if name not in _OF_AN_UPGRADE]
+        if any(b"close" in value.lower() for name, value in self.headers if name == b"connection"):
+            fields.append((b"connection", b"close"))
+        head = b"".join(b"%s: %s\r\n" % field for field in fields)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.data_received(b"%s %s HTTP/%s\r\n%s\r\n%s" % (method, self.url, version, head, rest))
+
     # The parser's words.
 
     def on_message_begin(self) -> None:
@@ -86,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._wait(HEADER_SECONDS, self._header_is_late)
 
     def on_headers_complete(self) -> None:
-        if self._refused:
+        if self._refused or self.parser.should_upgrade():  # it comes again without its wish
             return
         self._stop_waiting()
         self._in_header, self._header_bytes = False, 0
@@ -120,7 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self._refused:
+        if not (self._refused or self.parser.should_upgrade()):
             self._in_header, self._in_body = True, False
             self._stop_waiting()
             super().on_message_complete()
@@ -129,7 +162,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_written()
-        elif self._in_body:
+        elif self._in_body and self.cycle.response_complete:  # not that of one behind it
             self._wait(LINGER_SECONDS, self.transport.abort)
 
     # The transport's words.

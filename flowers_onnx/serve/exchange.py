@@ -12,6 +12,7 @@ from flowers_onnx.record import Timestamp
 from flowers_onnx.results import Prediction, Query, Result
 from flowers_onnx.serve.ids import new_request_id, plain, trace_id
 from flowers_onnx.serve.keep import KeptPhoto
+from flowers_onnx.serve.keys.key import hidden
 from flowers_onnx.serve.problems import Problem
 from flowers_onnx.serve.trace.row import TraceRow, trace_row
 from flowers_onnx.tables.schema import utc_now
@@ -49,6 +50,7 @@ class Exchange:
         # collector of cycles comes by.
         problem.__traceback__ = problem.__cause__ = problem.__context__ = None
         self.problem, self.status = problem, problem.status
+        self.caller = self.caller or problem.caller
 
     @property
     def client_request_id(self) -> str | None:
@@ -80,7 +82,7 @@ class Exchange:
             "method": self.method,
             "route": self.route,
             "status": self.status,
-            "error": problem and {"code": problem.code, "message": problem.detail},
+            "error": problem and {"code": problem.code, "message": hidden(problem.detail)},
             "queue_ms": None if self.queued is None else _ms(self.queued),
             "total_ms": _ms(self.seconds),
             "instance": self.instance,

@@ -7,7 +7,9 @@ import re
 import time
 import uuid
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+from flowers_onnx.serve.keys.key import hidden
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PLAIN = re.compile(r"[!-~]{1,128}")
 
 
@@ -19,11 +21,11 @@ def new_request_id() -> str:
 
 
 def plain(text: str | None) -> str | None:
-    """A client's own id as it was sent, None if it is no such thing: ASCII, 128 at most."""
-    return text if text and _PLAIN.fullmatch(text) else None
+    """A client's own id, None if it is no such thing: ASCII, 128 at most, and no key."""
+    return hidden(text) if text and _PLAIN.fullmatch(text) else None
 
 
 def trace_id(traceparent: str | None) -> str | None:
     """The trace of a W3C ``traceparent``."""
-    match = _TRACEPARENT.match(traceparent or "")
+    match = _TRACEPARENT.fullmatch(traceparent or "")
     return match[1] if match and int(match[1], 16) else None

@@ -19,6 +19,7 @@ from collections import deque
 from typing import Any
 
 from flowers_onnx.serve.exchange import Exchange
+from flowers_onnx.serve.keys.key import hidden
 from flowers_onnx.tables.schema import utc_now
 
 _WAITING = 2000
@@ -50,9 +51,14 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record of the standard library's ``logging``."""
         more = {}
+        if request_id := getattr(record, "request_id", None):
+            more["request_id"] = request_id
         if record.exc_info:
             more["stack_trace"] = "".join(traceback.format_exception(*record.exc_info))
-        self.say(record.getMessage().strip(), record.levelname, **more)
+        text = record.getMessage().strip()
+        if not self._json:
+            text = " ".join([text, *more.values()])
+        self.say(text, record.levelname, **more)
 
     def request(self, exchange: Exchange) -> None:
         """The line of a request that has its answer."""
@@ -118,7 +124,7 @@ class Log(logging.Handler):
             self._wanted.clear()  # before the lines are taken: one that comes now wakes us again
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write("".join(f"{_one_line(line)}\n" for line in lines))
+                sys.stderr.write("".join(f"{hidden(_one_line(line))}\n" for line in lines))
                 sys.stderr.flush()
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, exposition
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    exposition,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flowers_onnx.machine import peak_rss
@@ -16,14 +22,16 @@ MEDIA_TYPE = exposition.CONTENT_TYPE_PLAIN_0_0_4
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-#: Names and what they tell; where a name isn't here, it tells all itself.
+#: Figures by name, without ``flowers_``; one that ends in ``_total`` is a counter.
 Gauges = Callable[[], dict[str, float]]
 
 
 class Metrics:
-    """Counters of requests and photos, and gauges that are read when somebody asks."""
+    """Counters of requests and photos, and figures that are read when somebody asks."""
 
     def __init__(self, gauges: Gauges) -> None:
+        # It would add a gauge to each counter that nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._registry.register(_Gauges(gauges))
         self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -86,4 +94,8 @@ class _Gauges(Collector):
         if (peak := peak_rss()) is not None:
             values["peak_memory_bytes"] = peak * (1 << 20)
         for name, value in values.items():
-            yield GaugeMetricFamily(f"flowers_{name}", name.replace("_", " "), value)
+            told, help_text = f"flowers_{name}", name.replace("_", " ")
+            if name.endswith("_total"):
+                yield CounterMetricFamily(told, help_text, value)
+            else:
+                yield GaugeMetricFamily(told, help_text, value)

@@ -38,6 +38,7 @@ PROBLEM_CODES = {
     "keys_unavailable": (503, "the keys can't be read just now"),
     "unavailable": (503, "photos and rows can't be kept just now"),
     "timeout": (503, "no answer within the time for one"),
+    "stopping": (503, "the server stops before the answer was there"),
     "too_many_connections": (503, "too many connections"),
     "not_ready": (503, "what /readyz says while something is wrong"),
 }
@@ -53,7 +54,7 @@ _PROBLEMS = {
     "422": "A broken photo, one with too many pixels, or an Idempotency-Key of another request",
     "429": "Too busy: try again after Retry-After seconds",
     "500": "A fault of the server",
-    "503": "Photos and rows can't be kept just now, or it took too long",
+    "503": "Not just now (photos, rows or keys can't be kept or read), or it took too long",
 }
 
 
@@ -73,7 +74,7 @@ def openapi(options: Options, auth: str) -> dict[str, Any]:
             "/v1/model": _get("The model and its metadata", "Model", safe=False),
             "/livez": _get("Whether the process is alive", "Status"),
             "/readyz": _get("Whether it can do its work", "Status", more=("503",)),
-            "/metrics": _text("Figures for Prometheus", "text/plain"),
+            "/metrics": _text("Figures for Prometheus", "text/plain", "401", "403", "429", "503"),
             "/": _text("The page for people", "text/html"),
         },
         "components": {"schemas": _schemas(options)},
@@ -152,7 +153,7 @@ def _get(
     safe: bool = True,
     more: Iterable[str] = (),
 ) -> dict[str, Any]:
-    statuses = (*more, *(() if safe else ("400", "401", "403", "429")))
+    statuses = (*more, *(() if safe else ("400", "401", "403", "429", "503")))
     return {
         "get": {
             "summary": summary,
@@ -165,12 +166,12 @@ def _get(
     }
 
 
-def _text(summary: str, media_type: str) -> dict[str, Any]:
+def _text(summary: str, media_type: str, *refusals: str) -> dict[str, Any]:
     answer = {"description": "OK", "content": {media_type: {"schema": {"type": "string"}}}}
     return {
         "get": {
             "summary": summary,
-            "responses": {"200": answer, **_refusals("401", "403", "429")},
+            "responses": {"200": answer, **_refusals(*refusals)},
         }
     }
 

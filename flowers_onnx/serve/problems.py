@@ -27,8 +27,10 @@ class Problem(FlowersError):  # noqa: N818  the word of RFC 9457
     """A request that gets no answer but a refusal; raised anywhere below a route.
 
     ``code`` is stable: one of ``IMAGE_ERROR_CODES``, or one that docs/serving.md lists.
-    ``headers`` go with the answer.
+    ``headers`` go with the answer; ``caller`` is who was refused, where that isn't said otherwise.
     """
+
+    caller: str | None = None
 
     def __init__(
         self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -33,8 +33,8 @@ _BACKLOG = 1024
 _ADVICE = {
     errno.EADDRINUSE: "choose another --port",
     errno.EACCES: "choose a --port above 1023",
-    errno.EADDRNOTAVAIL: "--host needs an address of this machine",
 }
+_OTHER_ADVICE = "--host needs an address or a name of this machine, or 0.0.0.0 for all"
 
 
 def run(options: Options) -> int:
@@ -59,25 +59,33 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
         service.fresh.start()
     gc.freeze()  # what is here now stays: don't look through it again and again
     server = _Server(_config(service), service)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    for sock in sockets:
-        host, port = sock.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        log.say(f"listening on http://{shown}:{port}", instance=service.instance)
+    _on_signals(server.stop)
     log.say(f"--auth {service.authenticator.kind}; {service.ledger.promise}")
     try:
         await server.serve(sockets)
+        cancelled = server.server_state.tasks.copy()  # by uvicorn: they say so, and leave rows
+        if cancelled:
+            await asyncio.wait(cancelled, timeout=1)
         await service.ledger.close()
         if service.fresh:
             await service.fresh.close()
-        log.say("stopped")
+        log.say("stopped; some were not answered in time" if cancelled else "stopped")
     finally:
         service.health.close()
         service.admission.close()
         log.close()
-    return 0
+        server.ended.set()
+    return 0 if not cancelled else OutputError.exit_code
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """Call ``stop`` in the loop's thread for SIGTERM and Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(stop))
 
 
 class _Server(uvicorn.Server):
@@ -86,6 +94,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+        self.ended = threading.Event()
 
     def stop(self) -> None:
         """What SIGTERM and Ctrl-C do."""
@@ -100,6 +109,15 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield  # they are the loop's
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for sock in sockets or []:
+            host, port = sock.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            self._service.log.say(
+                f"listening on http://{shown}:{port}", instance=self._service.instance
+            )
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self.servers:
             listener.close()
@@ -110,7 +128,8 @@ class _Server(uvicorn.Server):
 
     def _end_in_time(self) -> None:
         """Threads that wait for a bucket, or in a decoder, would keep the process alive."""
-        threading.Event().wait(_END_SECONDS)
+        if self.ended.wait(_END_SECONDS):
+            return
         self._service.log.say("something accepted could not be kept in time", "ERROR")
         self._service.log.close()
         os._exit(OutputError.exit_code)
@@ -145,26 +164,45 @@ def _most_connections() -> int:
 
 def _bind(host: str, port: int) -> list[socket.socket]:
     """Sockets for all addresses of ``host``; raises ``UsageError``."""
-    bound = []
+    bound, missing = list[socket.socket](), None
     try:
         # asyncio spares a small answer the wait for the client's acknowledgement, 40 ms, only
         # where a socket says that it is TCP.
         found = socket.getaddrinfo(
-            host, port, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE, type=socket.SOCK_STREAM
+            host.strip("[]"),
+            port,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
+            type=socket.SOCK_STREAM,
         )
         for family, kind, protocol, _, address in found:
-            sock = socket.socket(family, kind, protocol)
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:
+                missing = error  # a system without IPv6
+                continue
             bound.append(sock)
             if os.name == "posix":  # on Windows it would let two servers share a port
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
-    except OSError as error:
+            try:
+                sock.bind(address)
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                missing = error  # localhost is ::1 too, also where there is none
+                bound.pop().close()
+        if missing and not bound:
+            raise missing
+    except (OSError, UnicodeError) as error:
         for sock in bound:
             sock.close()
-        advice = _ADVICE.get(error.errno or 0, "--host needs an address of this machine")
-        raise UsageError(
-            f"can't listen on {host}:{port}: {error.strerror or error}; {advice}"
-        ) from error
+        raise UsageError(_cannot_listen(host, port, error)) from error
     return bound
+
+
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
+    why = (isinstance(error, OSError) and error.strerror) or error
+    number = error.errno if isinstance(error, OSError) else None
+    return f"can't listen on {host}:{port}: {why}; {_ADVICE.get(number or 0, _OTHER_ADVICE)}"

@@ -84,7 +84,7 @@ def open_service(options: Options) -> Service:
             "slots_busy": admission.in_work,
             "requests_admitted": admission.admitted,
             "body_bytes_free": admission.body_bytes,
-            "log_lines_dropped": log.dropped,
+            "log_lines_dropped_total": log.dropped,
             **ledger.gauges(),
             **(fresh.gauges() if fresh else {}),
         }

@@ -18,6 +18,7 @@ class _Call(NamedTuple):
     work: Callable[[], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    ended: Callable[[], None]
 
 
 class Threads:
@@ -32,15 +33,26 @@ class Threads:
         self._begun = self._busy = 0
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
 
-    def run(self, work: Callable[[], R]) -> asyncio.Future[R]:
-        """What ``work`` returns or raises; once begun it goes on, whoever is cancelled."""
+    @property
+    def unfinished(self) -> int:
+        """Calls that run or wait for a thread, those included that nobody waits for any more."""
+        return self._busy
+
+    def run(
+        self, work: Callable[[], R], ended: Callable[[], None] = lambda: None
+    ) -> asyncio.Future[R]:
+        """What ``work`` returns or raises; once begun it goes on, whoever is cancelled.
+
+        ``ended`` is called in the loop's thread when the call holds its thread, or its place among
+        those that wait for one, no longer.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         self._busy += 1
         if self._busy > self._begun and self._begun < self._most:
             self._begun += 1
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
-        self._calls.put(_Call(work, future, loop))
+        self._calls.put(_Call(work, future, loop, ended))
         return future
 
     def close(self) -> None:
@@ -61,11 +73,18 @@ class Threads:
                 except BaseException as found:
                     error = found
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                call.loop.call_soon_threadsafe(self._finish, call.future, result, error)
+                call.loop.call_soon_threadsafe(self._finish, call.future, call.ended, result, error)
             del call, result, error  # a photo, perhaps: don't hold it until the next call
 
-    def _finish(self, future: asyncio.Future[R], result: R, error: BaseException | None) -> None:
+    def _finish(
+        self,
+        future: asyncio.Future[R],
+        ended: Callable[[], None],
+        result: R,
+        error: BaseException | None,
+    ) -> None:
         self._busy -= 1
+        ended()
         if future.cancelled():
             return
         if error is None:

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 from PIL import Image
-from serving import Reply, Server, multipart, request, serving
+from prometheus_client.parser import text_string_to_metric_families
+from serving import Reply, Server, multipart, read_reply, request, serving
 from support import FLOWERS, PATIENCE, Run, posix, wait_until
 
 from flowers_onnx import Classifier
@@ -202,15 +204,50 @@ def test_what_is_answered_is_what_the_description_says(server: Server, sample: P
     assert set(PROBLEM_CODES) <= set(re.findall(r"`(\w+)`", page))
 
 
+def metrics(server: Server) -> str:
+    return server.ask("GET", "/metrics").body.decode()
+
+
 def test_metrics_count_what_happened(server: Server, sample: Path) -> None:
     def count() -> float:
-        text = server.ask("GET", "/metrics").body.decode()
+        text = metrics(server)
         line = 'flowers_requests_total{route="/v1/classify",status="200"} '
         return float(text.split(line)[1].split()[0]) if line in text else 0
 
     before = count()
     server.classify(sample.read_bytes())
     assert count() == before + 1
+
+
+def test_figures_have_their_types_and_no_others(server: Server) -> None:
+    families = {family.name: family for family in text_string_to_metric_families(metrics(server))}
+    assert families["flowers_log_lines_dropped"].type == "counter"
+    assert families["flowers_slots"].type == "gauge"
+    assert families["flowers_photo_seconds"].type == "histogram"
+    assert not [name for name in families if name.endswith("_created")]
+    for family in families.values():
+        counts = [sample for sample in family.samples if sample.name.endswith("_total")]
+        assert not counts or family.type == "counter"
+
+
+def test_who_would_rather_have_http_2_is_answered_in_http_1(server: Server, sample: Path) -> None:
+    # Java's client and curl --http2 ask so, with the photo behind it.
+    wish = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2_settings": "AAMAAA"}
+    photo = sample.read_bytes()
+    for cut in (len(photo), 1000):
+        with server.connect() as connection:
+            for _ in range(2):
+                asked = request(photo, **wish)
+                connection.sendall(asked[: len(asked) - cut])
+                time.sleep(0.05)
+                connection.sendall(asked[len(asked) - cut :])
+                reply = read_reply(connection)
+                assert reply
+                assert reply.status == 200
+    many = request(b"", "/livez", "GET", **wish) * 40
+    server.raw(many, "GET")
+    assert server.ask("GET", "/livez").status == 200
+    assert "WebSocket" not in server.stderr
 
 
 def test_probes_leave_no_lines(server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -17,21 +18,34 @@ from flowers_onnx.storage.uris import local_path
 
 #: What [serve] brings.
 _PACKAGES = ("httptools", "prometheus_client", "python_multipart", "starlette", "uvicorn")
+#: Requests a second: one in a day, and more than any machine answers.
+_LEAST_RATE, _MOST_RATE = 1e-5, 1e6
 
 
-def _text(_flag: str, text: str) -> str:
+def _email(flag: str, text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise UsageError(f"--{flag} needs addresses such as ana@example.com, not {text!r}")
     return text
 
 
 def _origin(flag: str, text: str) -> str:
-    if not re.fullmatch(r"\*|https?://[^/?#@\s]+", text):  # as a browser sends it
-        raise UsageError(f"--{flag} needs origins such as https://app.example, not {text!r}")
+    if text != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", text):
+        raise UsageError(
+            f"--{flag} needs * or origins such as https://app.example, with no path; not {text!r}"
+        )
     return text
 
 
 def _place(_flag: str, text: str) -> str:
     """Rows and spools name it, and are read wherever somebody is: no path is relative."""
     return os.path.abspath(text) if local_path(text) == text else text
+
+
+def _rate(flag: str, text: str) -> float:
+    rate = flags.positive(flag, text)
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise UsageError(f"--{flag} needs a number from {_LEAST_RATE} to {_MOST_RATE}")
+    return float(rate)
 
 
 def serve(
@@ -58,10 +72,10 @@ def serve(
     ] = None,
     emails: Annotated[
         tuple[str, ...],
-        Flag("A,B", "with --auth iam: the accounts that may ask", flags.listed(_text)),
+        Flag("A,B", "with --auth iam: the accounts that may ask", flags.listed(_email)),
     ] = (),
     rate: Annotated[
-        float | None, Flag("R", "requests a second for each key (no limit)", flags.positive)
+        float | None, Flag("R", "requests a second for each key (no limit)", _rate)
     ] = None,
     keep: Annotated[
         str | None, Flag("PLACE", "keep each photo in this folder or bucket (nowhere)", _place)
@@ -131,9 +145,13 @@ def serve(
     top_k: flags.TopK = 5,
     lang: flags.Lang = "en",
     log_format: Annotated[
-        str,
-        Flag("F", "json for log collectors, or text (json)", flags.choice("text", "json")),
-    ] = "json",
+        str | None,
+        Flag(
+            "F",
+            "json for log collectors, or text (text on a terminal, else json)",
+            flags.choice("text", "json"),
+        ),
+    ] = None,
     model: flags.Model = None,
 ) -> Job:
     """Answer over HTTP: an endpoint for programs and a page for people.
@@ -173,7 +191,7 @@ def serve(
         client_address=client_address,
         fresh=fresh,
         cors=cors,
-        log_format=log_format,
+        log_format=log_format or ("text" if sys.stderr.isatty() else "json"),
     )
 
     def work() -> int:
@@ -189,9 +207,11 @@ def serve(
 
 
 def _port() -> int:
-    text = os.environ.get("PORT", "8080")
-    if not text.isdecimal() or int(text) > 65535:
-        raise UsageError(f"PORT in the environment is no port: {text!r}")
+    text = os.environ.get("PORT") or "8080"
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise UsageError(
+            f"PORT in the environment is no port: {text[:20]!r}; set it to one, or give --port"
+        )
     return int(text)
 
 

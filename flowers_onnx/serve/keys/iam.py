@@ -116,7 +116,9 @@ class IamAuthenticator:
         except Exception:  # a token can be wrong in many ways
             raise refusal(given=True) from None
         if claims.get("email_verified") is not True or email not in self._emails:
-            raise Problem(403, "forbidden", "this token is of nobody who is let in")
+            refused = Problem(403, "forbidden", "this token is of nobody who is let in")
+            refused.caller = email or None
+            raise refused
         return _Known(email, expires)
 
     def _remember(self, name: bytes, known: _Known) -> None:

@@ -23,6 +23,7 @@ PATTERN = r"\bflw_[0-9A-Za-z]{8}_[0-9A-Za-z]{49}\b"
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHORT, _SECRET, _SUM = 8, 43, 6
 _FORM = re.compile(PATTERN)
+_ANY = re.compile(rf"({PREFIX}_[0-9A-Za-z]{{8}}_)[0-9A-Za-z]+")
 _SHORT_FORM = re.compile(rf"[0-9A-Za-z]{{{_SHORT}}}")
 
 
@@ -64,6 +65,11 @@ def is_short(text: str) -> bool:
 def looks_like_key(text: str) -> bool:
     """Whether ``text`` may be (part of) a key, and so mustn't be shown."""
     return text.startswith(f"{PREFIX}_")
+
+
+def hidden(text: str) -> str:
+    """``text`` with the ids alone of all keys in it: clients put them in the oddest places."""
+    return _ANY.sub(r"\1...", text) if f"{PREFIX}_" in text else text
 
 
 def _by_chance(count: int) -> str:

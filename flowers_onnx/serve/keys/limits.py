@@ -69,5 +69,7 @@ class RateLimited:
         if wait := self._limit.take(caller.id):
             seconds = str(math.ceil(wait))
             detail = f"too many requests of this caller; the next in {seconds} s"
-            raise Problem(429, "rate_limited", detail, {"Retry-After": seconds})
+            refused = Problem(429, "rate_limited", detail, {"Retry-After": seconds})
+            refused.caller = caller.id
+            raise refused
         return caller

@@ -7,13 +7,13 @@ and the first request after a pause would be let in by what was true before it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from flowers_onnx.console import say
 from flowers_onnx.errors import FlowersError
 
 Value = TypeVar("Value")
@@ -27,7 +27,7 @@ class Fresh(Generic[Value]):
 
     Who asks gets what there is and, after ``every`` seconds, has it loaded anew by a thread; only
     if it is twice as old, or if there is none, he waits for that, not longer than ``PATIENCE``.
-    Where ``load`` fails, the last value stays, nobody waits, and one line on stderr says so; it is
+    Where ``load`` fails, the last value stays, nobody waits, and one line in the log says so; it is
     tried again after ``retry`` seconds. Used from the event loop's thread alone.
     """
 
@@ -80,7 +80,8 @@ class Fresh(Generic[Value]):
             self._failing = failed
             reason = found if isinstance(found, FlowersError) else repr(found)
             what_now = f"stay as they were: {reason}" if failed else "can be read again"
-            say(f"flowers: {self._what} {what_now}")
+            # Not printed here: who doesn't read standard error would hold the loop up.
+            logging.getLogger(__name__).warning("%s %s", self._what, what_now)
 
 
 def _in_thread(work: Callable[[], Value]) -> Future[Value | Exception]:
