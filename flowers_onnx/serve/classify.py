@@ -42,6 +42,7 @@ class Classify:
 
     async def answer(self, request: Request) -> Response:
         service, exchange = self._service, exchange_of(request)
+        self._refuse_other_pages(request)
         caller = await service.authenticator.caller(request.headers)
         exchange.caller = caller.id
         caller.require("classify")
@@ -62,6 +63,14 @@ class Classify:
                 raise Problem(503, "timeout", detail, _RETRY) from None
             except StorageError as error:
                 raise _unavailable(str(error)) from error
+
+    def _refuse_other_pages(self, request: Request) -> None:
+        """Any page may send a form to any server: not to this one, unless --cors names it."""
+        headers, allowed = request.headers, self._service.options.cors
+        if headers.get("sec-fetch-site") == "cross-site" and not (
+            {"*", headers.get("origin")} & set(allowed)
+        ):
+            raise Problem(403, "forbidden", "a page of another site asks; --cors would let it in")
 
     async def _answer(
         self, exchange: Exchange, body: bytes, boundary: bytes | None, query: Query

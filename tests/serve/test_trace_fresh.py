@@ -76,7 +76,7 @@ def test_many_rows_go_in_few_requests(fake: BigQueryFake) -> None:
 
 
 def test_an_outage_costs_no_row_and_no_answer(
-    fake: BigQueryFake, started: Fresh, capsys: pytest.CaptureFixture[str]
+    fake: BigQueryFake, started: Fresh, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.fail("403", "insertAll", 5)
     for number in range(20):
@@ -84,9 +84,9 @@ def test_an_outage_costs_no_row_and_no_answer(
     wait_until(lambda: sent(started) == 20)
     assert fake.rows(TABLE) == as_loaded(rows_of(20))
     assert started.gauges()["fresh_failures"] == 5
-    said = capsys.readouterr().err
+    said = caplog.text
     assert said.count("\n") == 1, "once a minute"
-    assert f"flowers: --fresh: {URI}: Access Denied: injected; " in said
+    assert f"--fresh: {URI}: Access Denied: injected; " in said
 
 
 def test_too_many_rows_push_the_oldest_out(
@@ -104,17 +104,17 @@ def test_too_many_rows_push_the_oldest_out(
 
 
 def test_a_row_that_is_refused_costs_the_others_nothing(
-    fake: BigQueryFake, started: Fresh, capsys: pytest.CaptureFixture[str]
+    fake: BigQueryFake, started: Fresh, caplog: pytest.LogCaptureFixture
 ) -> None:
     started.note([row(0), {**row(1), "size": "large"}, row(2)])  # type: ignore[typeddict-item]
     wait_until(lambda: sent(started) == 2)
     assert fake.rows(TABLE) == as_loaded([row(0), row(2)])
     assert started.gauges()["fresh_rows_dropped"] == 1
-    assert "1 rows are refused: row 1: size: Could not convert" in capsys.readouterr().err
+    assert "1 rows are refused: row 1: size: Could not convert" in caplog.text
 
 
 def test_the_end_waits_a_little_and_tells_what_is_left(
-    fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fake: BigQueryFake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fresh, "_LAST_SECONDS", 0.1)
     going_on = threading.Event()
@@ -125,7 +125,7 @@ def test_the_end_waits_a_little_and_tells_what_is_left(
     wait_until(lambda: fake.requests)
     made.note(rows_of(3, 2))
     asyncio.run(made.close())
-    assert "3 rows weren't inserted" in capsys.readouterr().err
+    assert "3 rows weren't inserted" in caplog.text
     going_on.set()
     wait_until(lambda: sent(made) == 5)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from flowers_onnx.console import say
 from flowers_onnx.errors import StorageError
 from flowers_onnx.serve.keep.watch import Watch
 from flowers_onnx.serve.threads import Threads
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, split
+
+_LOG = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -72,11 +74,11 @@ class Place:
         try:
             await asyncio.wait_for(self.check(), _CHECK_SECONDS)
         except TimeoutError:
-            say(f"flowers: {self.uri} does not answer; going on without it")
+            _LOG.warning("%s does not answer; going on without it", self.uri)
         except StorageError as error:
             if error.code != "read_error" or not is_remote(self.uri):
                 raise
-            say(f"flowers: {error}; going on without it")
+            _LOG.warning("%s; going on without it", error)
 
     def close(self) -> None:
         """Let the threads go."""

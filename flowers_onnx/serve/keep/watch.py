@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 
-from flowers_onnx.console import say
 from flowers_onnx.errors import StorageError
+
+_LOG = logging.getLogger(__name__)
 
 #: A place that has answered nothing for so long is no place to rely on: what comes is refused
 #: at once. (A ``Store`` tries for half a minute and more before it says so.)
@@ -51,7 +53,7 @@ class Watch:
             error = found if isinstance(found, StorageError) else unexpected(found)
             self.failures += 1
             if self._failure is None:
-                say(f"flowers: {error}; trying on")
+                _LOG.warning("%s; trying on", error)
             self._failure = str(error)
             if error is found:
                 raise
@@ -59,7 +61,7 @@ class Watch:
         else:
             self._success = time.monotonic()
             if self._failure is not None:
-                say(f"flowers: {self._name} takes what is sent again")
+                _LOG.warning("%s takes what is sent again", self._name)
             self._failure = None
         finally:
             del self._under_way[ticket]

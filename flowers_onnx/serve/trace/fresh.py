@@ -7,6 +7,7 @@ memory, and gives up rather than hold anybody up. docs/trace.md has the view wit
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -14,7 +15,6 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
 from flowers_onnx.serve.trace.objects import row_id
 from flowers_onnx.serve.trace.row import REQUESTS, TraceRow
@@ -23,6 +23,8 @@ from flowers_onnx.tables import sink_for
 
 if TYPE_CHECKING:
     from flowers_onnx.tables.bigquery import BigQueryTable
+
+_LOG = logging.getLogger(__name__)
 
 #: Rows that wait, about a kilobyte each; the oldest make room.
 MOST_WAITING = 20_000
@@ -80,7 +82,7 @@ class Fresh:
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, _LAST_SECONDS)
         if self._rows:
-            say(f"flowers: {self._uri}: {len(self._rows):,} rows weren't inserted")
+            _LOG.warning("%s: %d rows weren't inserted", self._uri, len(self._rows))
 
     def _run(self) -> None:
         pause = _PAUSES[0]
@@ -125,7 +127,6 @@ class Fresh:
     def _complain(self, reason: str) -> None:
         if time.monotonic() - self._said >= _SAY_EVERY:
             self._said = time.monotonic()
-            say(
-                f"flowers: --fresh: {reason}; {len(self._rows):,} rows wait, "
-                f"{self._dropped:,} are dropped"
+            _LOG.warning(
+                "--fresh: %s; %d rows wait, %d are dropped", reason, len(self._rows), self._dropped
             )
