@@ -10,8 +10,8 @@ from math import ceil, exp
 
 RATES = (0.1, 1, 10, 100)  # requests a second, over the whole month
 
-# Measured: docs/performance.md. A CPU with AVX512-VNNI takes about half.
-CPU_SECONDS = 0.011  # of a request
+# Measured: docs/serving.md, "Figures". A CPU with AVX512-VNNI takes about half.
+CPU_SECONDS = 0.016  # of a request
 # Assumed: measure them where you run.
 WRITE_SECONDS = 0.05  # until the bucket has an object
 NEW = 1.0  # share of photos that weren't sent before
@@ -35,9 +35,9 @@ MONTH = 365 / 12 * 86400
 def month(rate: float) -> dict[str, float]:
     """USD by item at ``rate`` requests a second."""
     instances = max(MIN_INSTANCES, ceil(rate * CPU_SECONDS / (CPUS * USED)))
-    # Billed is the time in which an instance has at least one request: photo and row are written
-    # side by side, and time counts in tenths of a second.
-    lasts = ceil((CPU_SECONDS + WRITE_SECONDS) * 10) / 10
+    # Billed is the time in which an instance has at least one request: the photo is written, then
+    # the row, and time counts in tenths of a second.
+    lasts = ceil((CPU_SECONDS + 2 * WRITE_SECONDS) * 10) / 10
     busy = instances * MONTH * (1 - exp(-rate / instances * lasts))
     idle = max(0.0, MIN_INSTANCES * MONTH - busy)
     requests = rate * MONTH

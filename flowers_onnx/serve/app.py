@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -129,7 +128,11 @@ class Exchanges:
         if scope["type"] != "http":
             return
         service = self._service
-        headers = Headers(scope=scope)
+        # A dictionary: they are looked up ten times and more. Of two, the first counts.
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
         client = scope["client"]
         exchange = Exchange(
             scope["method"],
@@ -229,14 +232,14 @@ class _Routes:
 
     async def page(self, request: Request) -> Response:
         body, headers = self._service.page.render(
-            request.headers.get("accept-language"), request.query_params.get("lang")
+            exchange_of(request).headers.get("accept-language"), request.query_params.get("lang")
         )
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if exchange_of(request).headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
 
     async def _authorize(self, request: Request, scope: KeyScope) -> None:
-        caller = await self._service.authenticator.caller(request.headers)
+        caller = await self._service.authenticator.caller(exchange_of(request).headers)
         exchange_of(request).caller = caller.id
         caller.require(scope)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -42,18 +42,18 @@ class Classify:
 
     async def answer(self, request: Request) -> Response:
         service, exchange = self._service, exchange_of(request)
-        self._refuse_other_pages(request)
-        caller = await service.authenticator.caller(request.headers)
+        self._refuse_other_pages(exchange.headers)
+        caller = await service.authenticator.caller(exchange.headers)
         exchange.caller = caller.id
         caller.require("classify")
         exchange.is_welcome = True
         query = query_of(request, service.options.query)
-        boundary = boundary_of(request.headers.get("content-type"))
-        exchange.idempotency_key = key_of(request)
+        boundary = boundary_of(exchange.headers.get("content-type"))
+        exchange.idempotency_key = key_of(exchange.headers)
         if why := service.ledger.problem():
             raise _unavailable(why)
         with Body(request.receive, service.admission, service.options.max_body) as reader:
-            body = await reader.read(request.headers.get("content-length"))
+            body = await reader.read(exchange.headers.get("content-length"))
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     return await self._answer(exchange, body, boundary, query)
@@ -64,9 +64,9 @@ class Classify:
             except StorageError as error:
                 raise _unavailable(str(error)) from error
 
-    def _refuse_other_pages(self, request: Request) -> None:
+    def _refuse_other_pages(self, headers: Mapping[str, str]) -> None:
         """Any page may send a form to any server: not to this one, unless --cors names it."""
-        headers, allowed = request.headers, self._service.options.cors
+        allowed = self._service.options.cors
         if headers.get("sec-fetch-site") == "cross-site" and not (
             {"*", headers.get("origin")} & set(allowed)
         ):
@@ -184,6 +184,8 @@ def exchange_of(request: Request) -> Exchange:
 
 def query_of(request: Request, default: Query) -> Query:
     """What the URL asks for; raises ``Problem``, 400."""
+    if not request.scope["query_string"]:
+        return default
     values = dict(request.query_params.multi_items())
     if len(values) != len(request.query_params.multi_items()):
         raise Problem(400, "bad_request", "a parameter is given twice")
@@ -198,9 +200,9 @@ def query_of(request: Request, default: Query) -> Query:
         raise Problem(400, "bad_request", str(error)[:200]) from error
 
 
-def key_of(request: Request) -> str | None:
+def key_of(headers: Mapping[str, str]) -> str | None:
     """The Idempotency-Key, with or without its quotes; raises ``Problem``, 400."""
-    text = request.headers.get("idempotency-key")
+    text = headers.get("idempotency-key")
     if text is None:
         return None
     match = _KEY.fullmatch(text)
