@@ -110,7 +110,7 @@ def test_a_row_that_is_refused_costs_the_others_nothing(
     wait_until(lambda: sent(started) == 2)
     assert fake.rows(TABLE) == as_loaded([row(0), row(2)])
     assert started.gauges()["fresh_rows_dropped"] == 1
-    assert "1 rows are refused: row 1: size: Could not convert" in caplog.text
+    wait_until(lambda: "1 rows are refused: row 1: size: Could not convert" in caplog.text)
 
 
 def test_the_end_waits_a_little_and_tells_what_is_left(
