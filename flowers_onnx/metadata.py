@@ -36,6 +36,14 @@ class Label:
         names = {"es": self.spanish_name, "la": self.scientific_name}
         return names.get(lang) or self.label
 
+    def to_row(self, lang: str) -> dict[str, Any]:
+        """The class as ``flowers labels`` and ``/v1/labels`` list it."""
+        return {
+            "class_id": self.class_id,
+            "label": self.name(lang),
+            "scientific_name": self.scientific_name,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:

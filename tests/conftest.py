@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from answers import simd_level
 from chromium import CHROMIUM, Chromium
+from fakes.server import Fake
 from support import FLOWERS, PATIENCE, SAMPLE, Run, lacks
 
 from flowers_onnx import Classifier
@@ -89,3 +90,21 @@ def flowers(tmp_path: Path) -> Run:
         return done
 
     return run
+
+
+@pytest.fixture(scope="module")
+def gcs() -> Iterator[Fake]:
+    """A Google Cloud Storage without buckets."""
+    from fakes.gcs import fake_gcs  # [export] lacks what it needs
+
+    with fake_gcs() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Fake]:
+    """An S3 without buckets."""
+    from fakes.s3 import fake_s3
+
+    with fake_s3() as fake:
+        yield fake

@@ -13,13 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from flowers_onnx.serve.problems import Problem
+from flowers_onnx.serve.problems import RETRY_SOON, Problem
 from flowers_onnx.serve.threads import Threads
 
 T = TypeVar("T")
-
-#: Nobody waits longer than a few photos take.
-_RETRY = {"Retry-After": "1"}
 
 #: How far the photos in work stand back behind the loop, which answers probes and refuses.
 _NICE = 10
@@ -27,7 +24,7 @@ _NICE = 10
 
 def busy(detail: str) -> Problem:
     """The refusal of one too many."""
-    return Problem(429, "too_many_requests", detail, _RETRY)
+    return Problem(429, "too_many_requests", detail, RETRY_SOON)
 
 
 class Admission:

@@ -21,7 +21,7 @@ from flowers_onnx.serve.classify import ANSWER_SECONDS, Classify, exchange_of, q
 from flowers_onnx.serve.exchange import Exchange
 from flowers_onnx.serve.keys import Scope as KeyScope
 from flowers_onnx.serve.openapi import openapi
-from flowers_onnx.serve.problems import MEDIA_TYPE, Problem
+from flowers_onnx.serve.problems import MEDIA_TYPE, RETRY_SOON, Problem
 from flowers_onnx.serve.service import Service
 
 CLASSIFY = "/v1/classify"
@@ -92,7 +92,7 @@ class _Dispatcher:
         except asyncio.CancelledError:  # the server stops, and can wait no longer
             response = _refusal(
                 exchange_of(request),
-                Problem(503, "stopping", "the server is stopping; try again", {"Retry-After": "1"}),
+                Problem(503, "stopping", "the server is stopping; try again", RETRY_SOON),
             )
         except Exception:
             exchange = exchange_of(request)
@@ -201,14 +201,7 @@ class _Routes:
     async def labels(self, request: Request) -> Response:
         await self._authorize(request, "classify")
         lang = query_of(request, self._service.options.query).lang
-        labels = [
-            {
-                "class_id": label.class_id,
-                "label": label.name(lang),
-                "scientific_name": label.scientific_name,
-            }
-            for label in self._service.classifier.info.labels
-        ]
+        labels = [label.to_row(lang) for label in self._service.classifier.info.labels]
         return _json({"labels": labels})
 
     async def model(self, request: Request) -> Response:
@@ -220,7 +213,7 @@ class _Routes:
 
     async def readyz(self, _request: Request) -> Response:
         if why := await self._service.health.problem():
-            raise Problem(503, "not_ready", why, {"Retry-After": "1"})
+            raise Problem(503, "not_ready", why, RETRY_SOON)
         return _json({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:

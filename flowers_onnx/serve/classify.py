@@ -23,13 +23,12 @@ from flowers_onnx.serve.keep import KeptPhoto
 from flowers_onnx.serve.keep.lines import unavailable_row
 from flowers_onnx.serve.keep.metadata import CannotCleanError, clean, kind_of
 from flowers_onnx.serve.keys.key import hidden
-from flowers_onnx.serve.problems import STATUS_OF_IMAGE_ERROR, Problem
+from flowers_onnx.serve.problems import RETRY_SOON, STATUS_OF_IMAGE_ERROR, Problem
 from flowers_onnx.serve.service import Service
 
 #: From the last byte of the body to the answer; the system that stops us gives 10 s in all.
 ANSWER_SECONDS = 8
 
-_RETRY = {"Retry-After": "1"}
 _KEY = re.compile(r'"?([!#-~]{1,255}?)"?')
 
 
@@ -60,7 +59,7 @@ class Classify:
             except TimeoutError:
                 more = "try again" if boundary is None else "send fewer files, or try again"
                 detail = f"it took more than {ANSWER_SECONDS} s; {more}"
-                raise Problem(503, "timeout", detail, _RETRY) from None
+                raise Problem(503, "timeout", detail, RETRY_SOON) from None
             except StorageError as error:
                 raise _unavailable(str(error)) from error
 
@@ -227,4 +226,4 @@ def _response(text: str, headers: dict[str, str] | None = None) -> Response:
 
 
 def _unavailable(why: str) -> Problem:
-    return Problem(503, "unavailable", f"it can't be kept just now: {why}", _RETRY)
+    return Problem(503, "unavailable", f"it can't be kept just now: {why}", RETRY_SOON)

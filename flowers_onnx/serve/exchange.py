@@ -43,6 +43,13 @@ class Exchange:
     #: Whether the ledger has been told; until then, what it has to be told of a refused photo.
     kept: bool = False
     refused_photo: TraceRow | None = None
+    #: What the client calls it, and the trace that it is part of.
+    client_request_id: str | None = field(init=False)
+    trace_id: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client_request_id = plain(self.headers.get("x-request-id"))
+        self.trace_id = trace_id(self.headers.get("traceparent"))
 
     def refuse(self, problem: Problem) -> None:
         """Note how it ends."""
@@ -51,16 +58,6 @@ class Exchange:
         problem.__traceback__ = problem.__cause__ = problem.__context__ = None
         self.problem, self.status = problem, problem.status
         self.caller = self.caller or problem.caller
-
-    @property
-    def client_request_id(self) -> str | None:
-        """What the client calls it."""
-        return plain(self.headers.get("x-request-id"))
-
-    @property
-    def trace_id(self) -> str | None:
-        """The trace that it is part of."""
-        return trace_id(self.headers.get("traceparent"))
 
     @property
     def seconds(self) -> float:

@@ -10,6 +10,9 @@ from flowers_onnx.errors import FlowersError
 
 MEDIA_TYPE = "application/problem+json"
 
+#: Of refusals that a later try may not meet; nobody waits longer than a few photos take.
+RETRY_SOON: Mapping[str, str] = {"Retry-After": "1"}
+
 #: The status of an image without an answer, by the code that its record has.
 STATUS_OF_IMAGE_ERROR = {
     "is_empty": 400,

@@ -19,8 +19,6 @@ from typing import Any
 
 import pytest
 from fakes.faults import Faults, unreliable
-from fakes.gcs import fake_gcs
-from fakes.s3 import fake_s3
 from fakes.server import Fake
 from serve.recorder import photo_of, row_of
 from support import PATIENCE, ROOT, posix
@@ -35,18 +33,6 @@ from flowers_onnx.storage import http, store_for
 
 RECORDER = Path(__file__).with_name("recorder.py")
 pytestmark = posix
-
-
-@pytest.fixture(scope="module")
-def gcs() -> Iterator[Fake]:
-    with fake_gcs() as fake:
-        yield fake
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Fake]:
-    with fake_s3() as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

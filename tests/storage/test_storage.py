@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 import urllib3
 from fakes.faults import Fault, Faults, unreliable
-from fakes.gcs import fake_gcs
-from fakes.s3 import fake_s3
 from fakes.server import Fake
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,18 +47,6 @@ class Place:
 
     def listed(self, name: str = "") -> list[str]:
         return [item.uri for item in self.store.list(self.base + name)]
-
-
-@pytest.fixture(scope="module")
-def gcs() -> Iterator[Fake]:
-    with fake_gcs() as fake:
-        yield fake
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Fake]:
-    with fake_s3() as fake:
-        yield fake
 
 
 @pytest.fixture(autouse=True)

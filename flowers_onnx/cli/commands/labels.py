@@ -23,14 +23,7 @@ def labels(
         from flowers_onnx.onnx_file import find_model
         from flowers_onnx.writers import open_output, write_table
 
-        rows = [
-            {
-                "class_id": label.class_id,
-                "label": label.name(lang),
-                "scientific_name": label.scientific_name,
-            }
-            for label in read_info(find_model(model)).labels
-        ]
+        rows = [label.to_row(lang) for label in read_info(find_model(model)).labels]
         with open_output(None) as stream:
             write_table(format, rows, stream)
         return 0

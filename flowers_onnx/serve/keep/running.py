@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from flowers_onnx.serve.problems import Problem
+from flowers_onnx.serve.problems import RETRY_SOON, Problem
 
 
 class Running:
@@ -39,7 +39,7 @@ def in_progress() -> Problem:
         409,
         "idempotency_key_in_use",
         "the first request with this Idempotency-Key is being answered",
-        {"Retry-After": "1"},
+        RETRY_SOON,
     )
 
 
