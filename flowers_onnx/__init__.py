@@ -30,6 +30,7 @@ __all__ = [
     "OutputError",
     "Prediction",
     "Query",
+    "StoppedError",
     "StorageError",
     "Timing",
     "UsageError",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         ImageError,
         ModelError,
         OutputError,
+        StoppedError,
         StorageError,
         UsageError,
     )
@@ -60,6 +62,7 @@ _HOMES = {
     "OutputError": "errors",
     "Prediction": "results",
     "Query": "results",
+    "StoppedError": "errors",
     "StorageError": "errors",
     "Timing": "results",
     "UsageError": "errors",

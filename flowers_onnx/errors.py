@@ -5,6 +5,7 @@ FlowersError
 ├── ModelError    the model file can't be used                  (exit code 3)
 ├── OutputError   results can't be written                      (exit code 4)
 ├── StorageError  an object can't be read or written; has a code (exit code 4)
+├── StoppedError  the run stopped; nothing was published        (exit code 5)
 └── ImageError    one input has no prediction; has a stable code (exit code 1)
 """
 
@@ -68,6 +69,16 @@ class StorageError(FlowersError):
     def __init__(self, code: ImageErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class StoppedError(FlowersError):
+    """The run stopped before its end and published nothing; what is done is kept where it says.
+
+    Too many images failed, or the system refused what the program can't do without: a thread, a
+    temporary folder.
+    """
+
+    exit_code = 5
 
 
 class ImageError(FlowersError):

@@ -26,6 +26,7 @@ from flowers_onnx import (
     OutputError,
     Prediction,
     Query,
+    StoppedError,
     StorageError,
     Timing,
     UsageError,
@@ -128,7 +129,7 @@ def what_can_go_wrong(classifier: Classifier) -> None:
         assert_type(error.exit_code, int)
     except StorageError as error:
         assert_type(error.code, ImageErrorCode)
-    except (UsageError, ModelError, OutputError) as error:
+    except (UsageError, ModelError, OutputError, StoppedError) as error:
         assert_type(error.exit_code, int)
         str(error.code)  # type: ignore[union-attr]
     except FlowersError as error:

@@ -16,7 +16,7 @@ from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.tally import Tally
-from flowers_onnx.errors import FlowersError, OutputError
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.storage.images import images_in
@@ -109,7 +109,7 @@ class _Batch:
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
             if limit is not None and self._tally.failed > limit:
-                raise FlowersError(f"more than {limit} images failed: {self._tally}")
+                raise StoppedError(f"more than {limit} images failed: {self._tally}")
             if not isinstance(result, Failure) or result.code not in PASSING:
                 unread = 0
                 continue

@@ -28,7 +28,8 @@ Commands:
   flowers --version        version of the program and of the model
 
 Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong usage,
-3 no usable model, 4 results can't be written, 130 interrupted, 143 terminated.
+3 no usable model, 4 results can't be written, 5 the run stopped and published
+nothing, 130 interrupted, 143 terminated.
 """
 
 

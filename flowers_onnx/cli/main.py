@@ -5,6 +5,7 @@
 2    wrong usage; nothing was done
 3    the model, or a library that runs it, can't be loaded
 4    the results can't be written
+5    the run stopped before its end, nothing was published
 130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
 """
 

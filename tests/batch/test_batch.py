@@ -126,7 +126,7 @@ def test_max_errors_stops_and_the_rest_follows(flowers: Run, tmp_path: Path, alb
     (tmp_path / "list.txt").write_text("\n".join([str(album / "00.png"), *names]))
     command = ("batch", "--from", "list.txt", "--out", "r.jsonl")
     done = flowers(*command, "--max_errors", "3")
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert b"more than 3 images failed" in done.stderr
     assert b"the same command goes on from there" in done.stderr
     assert not (tmp_path / "r.jsonl").exists()
@@ -175,7 +175,7 @@ def test_a_run_that_was_killed_while_it_published(
 ) -> None:
     (tmp_path / "list.txt").write_text(f"{album}/00.png\n{album}/broken.jpg\n")
     command = ("batch", "--from", "list.txt", "--out", "r.csv")
-    assert flowers(*command, "--max_errors", "0").returncode == 1
+    assert flowers(*command, "--max_errors", "0").returncode == 5
     journal = tmp_path / "r.csv.journal"
     with open(journal, "ab") as file:  # as a run leaves it that has the rows and not the result
         file.write(b'{"complete": true}\n')

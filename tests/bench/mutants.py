@@ -47,7 +47,9 @@ COVER = {
     "storage/uris.py": "storage/test_uris.py storage/test_storage.py",
     "sources.py": "test_sources.py cli/test_cli.py",
     "writers.py": "test_pins.py cli/test_writers.py cli/test_cli.py",
-    "pixels.py": "test_pixels.py test_images.py test_api.py",
+    "pixels/decoding.py": "pixels test_api.py",
+    "pixels/memory.py": "pixels test_api.py",
+    "pixels/square.py": "pixels test_api.py",
     "stream/framing.py": "stream/test_framing.py stream/test_stream.py",
 }
 #: Tests that only take long.

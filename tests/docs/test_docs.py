@@ -70,7 +70,8 @@ def test_the_help_texts_are_those_of_the_program() -> None:
 def test_general_help_and_exit_codes_are_documented() -> None:
     assert general_help() in "\n".join(blocks(USAGE, "text"))
     codes = {str(code.exit_code) for code in (
-        flowers_onnx.UsageError, flowers_onnx.ModelError, flowers_onnx.OutputError
+        flowers_onnx.UsageError, flowers_onnx.ModelError, flowers_onnx.OutputError,
+        flowers_onnx.StoppedError,
     )}  # fmt: skip
     documented = set(re.findall(r"^\| `(\d+)` \|", USAGE, re.MULTILINE))
     assert documented == {"0", "1", "130", "143", *codes}

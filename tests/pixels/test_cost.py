@@ -11,9 +11,9 @@ import pytest
 from odd_images import encode, gradient
 from PIL import Image, features
 
-from flowers_onnx import ImageError, pixels
+from flowers_onnx import ImageError
 from flowers_onnx.metadata import Preprocess
-from flowers_onnx.pixels import Decoded, decode, prepare
+from flowers_onnx.pixels import Decoded, decode, memory, prepare
 
 PREPROCESS = Preprocess(64, 0.875, "bilinear")
 WIDTH, HEIGHT = 60, 40
@@ -115,8 +115,8 @@ def test_memory_is_returned_after_large_images(
     monkeypatch: pytest.MonkeyPatch, large: int, returned: int
 ) -> None:
     times = []
-    monkeypatch.setattr(pixels, "_LARGE", large)
-    monkeypatch.setattr(pixels, "return_freed_memory", lambda: times.append(1))
+    monkeypatch.setattr(memory, "_LARGE", large)
+    monkeypatch.setattr(memory, "return_freed_memory", lambda: times.append(1))
     decoded(encode(gradient(WIDTH, HEIGHT), "PNG"))
     assert len(times) == returned
 

@@ -1,0 +1,35 @@
+"""How a photo must be turned to be upright."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {5, 6, 7, 8}
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """``image`` turned as ``orientation`` says; an unknown one turns nothing."""
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def displayed_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height as displayed, in pixels."""
+    return size[::-1] if orientation in _SIDEWAYS else size
+
+
+def orientation_of(image: Image.Image) -> int:
+    """How a loaded image must be turned, by its EXIF or XMP: 1 for not at all, never an error."""
+    try:
+        return int(image.getexif().get(_TAG, 1))
+    except Exception:  # broken EXIF is common, and no reason to lose the photo
+        return 1
