@@ -100,10 +100,3 @@ def from_os_error(error: OSError) -> ImageError:
             return ImageError("not_a_file", "a folder, not a file")
         case _:
             return ImageError("read_error", error.strerror or str(error) or "can't be read")
-
-
-def missing_extra(extra: str, what: str) -> UsageError:
-    """The error for ``what`` when the packages of ``[extra]`` aren't installed."""
-    return UsageError(
-        f"{what} needs the extra [{extra}]: in the checkout, pip install '.[{extra}]'"
-    )

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
-from flowers_onnx.errors import ImageErrorCode, StorageError, UsageError, missing_extra
+from flowers_onnx.errors import ImageErrorCode, StorageError, UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from flowers_onnx.errors import StorageError, UsageError, missing_extra
+from flowers_onnx.errors import StorageError, UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item

@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
-from flowers_onnx.errors import OutputError, UsageError, missing_extra
+from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.record import to_json
 from flowers_onnx.storage.uris import table_of
 from flowers_onnx.tables.schema import AnyRow, Schema

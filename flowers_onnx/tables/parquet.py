@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from flowers_onnx.errors import missing_extra
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.record import Field
 from flowers_onnx.tables.schema import AnyRow, Converters, Schema, text_to_id, time_to_text
 

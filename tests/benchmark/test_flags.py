@@ -44,7 +44,7 @@ def test_words_that_make_no_sense(sample: Path) -> None:
 
 def test_a_missing_extra_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"pip install '\.\[plot\]'"):
+    with pytest.raises(UsageError, match=r"pip install .*\[plot\]"):
         job("benchmark", "--plot", "plot.png")
 
 

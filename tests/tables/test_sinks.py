@@ -608,5 +608,5 @@ def test_a_missing_extra_is_named(
         if name.startswith((package, f"flowers_onnx.tables.{extra}")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"pip install '\.\[{extra}\]'"):
+    with pytest.raises(UsageError, match=rf"pip install .*\[{extra}\]"):
         result_sink(uri)

@@ -8,7 +8,8 @@ from typing import Annotated
 from flowers_onnx.beam.options import Options, beside, target
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.errors import UsageError, missing_extra
+from flowers_onnx.errors import UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.results import Query
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.cli.flags import choice, count, listed, positive, thread_count
-from flowers_onnx.errors import UsageError, missing_extra
+from flowers_onnx.errors import UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.machine import allowed_cpus
 
 

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.errors import UsageError, missing_extra
+from flowers_onnx.errors import UsageError
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.image_formats import MAX_BYTES, MAX_PIXELS
 from flowers_onnx.results import Query
 from flowers_onnx.serve.options import MAX_BODY, Options

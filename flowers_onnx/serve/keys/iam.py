@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from flowers_onnx.errors import missing_extra
+from flowers_onnx.extras import missing_extra
 from flowers_onnx.serve.keys import Caller, Scope
 from flowers_onnx.serve.keys.headers import bearer, refusal
 from flowers_onnx.serve.keys.refresh import Fresh
