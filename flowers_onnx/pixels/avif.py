@@ -57,10 +57,13 @@ def _index(file: BinaryIO) -> tuple[int, bytes]:
 
 
 def _plane_bytes(index: bytes) -> float:
-    """Of a pixel: the most that one of its pictures takes, and a plane of transparency."""
-    found = [0.0]
+    """Of a pixel: the most that a picture in colours takes, and one in grey: transparency."""
+    colour = grey = 0.0
     for flags in _CODING.findall(index):
+        deep = 2 if flags[0] & _HIGH else 1
         chroma = 2 / (1 + bool(flags[0] & _HALF_WIDTH)) / (1 + bool(flags[0] & _HALF_HEIGHT))
-        planes = 1 + (0 if flags[0] & _MONOCHROME else chroma)
-        found.append(planes * (2 if flags[0] & _HIGH else 1))
-    return max(found)
+        if flags[0] & _MONOCHROME:
+            grey = max(grey, deep)
+        else:
+            colour = max(colour, deep * (1 + chroma))
+    return colour + grey

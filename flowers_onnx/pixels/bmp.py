@@ -39,7 +39,7 @@ class FormatReader(Reader):
                 raise unsupported("a BMP with a JPEG or PNG in it")
             if self._compression in _OTHERS or bits in _OTHER_BITS:
                 raise unsupported("this variant of BMP")
-            if bits not in _READABLE_BITS:
+            if bits not in _READABLE_BITS or self._compression > max(_OTHERS):
                 raise ImageError("corrupt", DAMAGED)
         elif size in _SHORT:
             raise unsupported("an OS/2 BMP with a short header")

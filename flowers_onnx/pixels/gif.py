@@ -13,6 +13,8 @@ from flowers_onnx.pixels.splice import Part, spliced
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
 _HEADER = 13
+#: XMP is the largest that stands before a picture.
+_MOST_BEFORE = 4 << 20
 #: The image, the canvas that it is put on, and what it leaves for the next frame.
 _BYTES = 3
 
@@ -37,6 +39,17 @@ class FormatReader(Reader):
     def early_need(self) -> Need | None:
         return self._frame and _need(self._frame.canvas)
 
+    def open(self, file: BinaryIO) -> Image.Image:
+        try:
+            image = super().open(file)
+        except Image.DecompressionBombError:
+            if self._frame is None:
+                raise
+        else:
+            if self._frame is None or image.size == self._frame.canvas:
+                return image
+        raise SyntaxError("Pillow has lost its way in an extension")
+
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:  # noqa: ARG002
         return _need(size)
 
@@ -48,12 +61,13 @@ class FormatReader(Reader):
         parts: list[Part] = [(0, _HEADER + _palette(self.file.read(_HEADER), 10))]
         if frame.control:
             parts.append(frame.control)
-        place, size = frame.data, self.file.seek(0, 2)
-        while (length := _byte(self.file, place)) and place + 1 + length <= size:
-            place += 1 + length
-        parts.append((frame.start, place))
-        if length:  # of the last block there is less than it says
-            parts += [bytes([size - place - 1]), (place + 1, size)]
+        self.file.seek(frame.data)
+        data, place = self.file.read(), 0
+        while place < len(data) and data[place] and place + 1 + data[place] <= len(data):
+            place += 1 + data[place]
+        parts.append((frame.start, frame.data + place))
+        if rest := data[place + 1 :] if data[place : place + 1] != b"\0" else b"":
+            parts.append(bytes([len(rest)]) + rest)  # of the last block there is less than it says
         parts.append(b"\0;")
         return Mended(spliced(self.file, parts), {})
 
@@ -63,12 +77,12 @@ def _need(canvas: tuple[int, int]) -> Need:
 
 
 def _first_frame(file: BinaryIO) -> _Frame | None:
-    """None for a file that ends before."""
+    """None for a file that ends before, or says too much."""
     head = file.read(_HEADER)
     if len(head) < _HEADER:
         return None
     position, control = _HEADER + _palette(head, 10), None
-    while True:
+    while position < _MOST_BEFORE:
         file.seek(position)
         block = file.read(11)
         if not block or block[0] == _TRAILER:
@@ -88,6 +102,7 @@ def _first_frame(file: BinaryIO) -> _Frame | None:
             position = end
         else:
             position += 1  # readers skip it
+    return None
 
 
 def _palette(data: bytes, at: int) -> int:
@@ -97,11 +112,7 @@ def _palette(data: bytes, at: int) -> int:
 
 def _behind_blocks(file: BinaryIO, position: int) -> int:
     """Where a chain of blocks ends, each a length and as many bytes; the last is empty."""
-    while length := _byte(file, position):
-        position += 1 + length
-    return position + 1
-
-
-def _byte(file: BinaryIO, position: int) -> int:
     file.seek(position)
-    return (file.read(1) or b"\0")[0]
+    while position < _MOST_BEFORE and (length := (file.read(1) or b"\0")[0]):
+        position = file.seek(position + 1 + length)
+    return position + 1

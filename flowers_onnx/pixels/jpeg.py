@@ -8,7 +8,7 @@ from PIL import Image
 
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.errors import unsupported
-from flowers_onnx.pixels.jpeg_header import EOI, SOI, SOS, Frame, markers, read_header
+from flowers_onnx.pixels.jpeg_header import SOS, Frame, picture_markers, read_header
 from flowers_onnx.pixels.memory import PIXEL_BYTES, Need, area
 from flowers_onnx.pixels.reader import Mended, Reader
 
@@ -73,13 +73,13 @@ class FormatReader(Reader):
         A scan takes 20 bytes in the file, and as long to decode as the picture is large: minutes,
         in a file of 100 KB.
         """
-        scans = 1
-        for _, marker in markers(self.file, self.header.scan.data if self.header.scan else 0):
-            if marker in {EOI, SOI}:
-                break
-            scans += marker == SOS
-        if scans > MAX_SCANS:
-            raise ImageError("too_large", f"{scans} scans are too many to decode")
+        start, scans = self.header.scan.data if self.header.scan else 0, 1
+        for _, marker in picture_markers(self.file, start):
+            if marker != SOS:
+                return
+            scans += 1
+            if scans > MAX_SCANS:
+                raise ImageError("too_large", f"more than {MAX_SCANS} scans are too many to decode")
 
 
 def _refuse_variants(frame: Frame) -> None:

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-SOI, EOI, SOS, DHT, DNL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDC
+from flowers_onnx.errors import ImageError
+from flowers_onnx.pixels.errors import DAMAGED
+
+SOI, EOI, SOS, DHT = 0xD8, 0xD9, 0xDA, 0xC4
 RESTARTS = range(0xD0, 0xD8)
 #: A file has no such thing as a segment for these.
 _ALONE = {0x01, *RESTARTS, SOI}
@@ -16,7 +19,9 @@ FRAMES = {*range(0xC0, 0xD0), 0xDE, 0xF7} - {DHT, 0xC8, 0xCC}
 #: Readers skip what stands between segments; nobody writes much of it.
 _MOST_RUBBISH = 1 << 16
 _BLOCK = 1 << 20
-_MARKER = re.compile(rb"\xff[\x01-\xfe]")
+#: Ten times as many as the largest file has of the largest ones.
+_MOST_SEGMENTS = 10_000
+_PICTURE_MARKER = re.compile(rb"\xff[\xd8-\xda]")
 
 
 class Segment(NamedTuple):
@@ -68,9 +73,14 @@ class Header(NamedTuple):
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Read up to the first scan, as decoders do: fill bytes and rubbish are skipped."""
+    """Read up to the first scan, as decoders do: fill bytes and rubbish are skipped.
+
+    Raises ``ImageError`` for one of more segments than a decoder can keep.
+    """
     found, frame = list[Segment](), None
     for segment in _segments(file):
+        if len(found) == _MOST_SEGMENTS:
+            raise ImageError("corrupt", DAMAGED)
         found.append(segment)
         if segment.marker in FRAMES:
             frame = _frame(segment.marker, file.read(segment.end - segment.start)[2:])
@@ -111,14 +121,14 @@ def _frame(marker: int, content: bytes) -> Frame | None:
     return Frame(marker, content[0], width, height, components)
 
 
-def markers(file: BinaryIO, start: int) -> Iterator[tuple[int, int]]:
-    """Place and code of each marker from ``start`` on: within a scan's data are only restarts."""
+def picture_markers(file: BinaryIO, start: int) -> Iterator[tuple[int, int]]:
+    """Place and code of SOI, SOS and EOI from ``start`` on: none is ever in a scan's data."""
     position = start
     while True:
         file.seek(position)
         if not (block := file.read(_BLOCK)):
             return
-        for found in _MARKER.finditer(block):
+        for found in _PICTURE_MARKER.finditer(block):
             yield position + found.start(), block[found.start() + 1]
         is_cut = block.endswith(b"\xff") and len(block) > 1
         position += len(block) - is_cut

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO
@@ -13,11 +14,10 @@ from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.jpeg_header import (
     EOI,
     RESTARTS,
-    SOI,
     SOS,
     Frame,
     Header,
-    markers,
+    picture_markers,
     size_of,
 )
 from flowers_onnx.pixels.memory import Need, check, reserved
@@ -27,6 +27,8 @@ from flowers_onnx.pixels.splice import Part, spliced
 _APP0, _APP1, _APP2, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _END = b"\xff\xd9"
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_TAIL = 1 << 20
 #: Bits of all kinds; no marker, which would end them.
 _ONES = b"\xff\0" * 32
 _NOISE = [hashlib.sha512(bytes([i])).digest().replace(b"\xff", b"\xfe") for i in range(2)]
@@ -37,20 +39,17 @@ def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | Non
     if header.frame is None or header.scan is None:
         return None
     kept, info = _kept(reader.file, header)
-    scans, restart = [header.segments[-1].start - 2], len(RESTARTS) - 1
-    for place, marker in markers(reader.file, header.scan.data):
-        if marker == EOI:
-            return Mended(spliced(reader.file, [*kept, (header.scan.data, place + 2)]), info)
-        if marker == SOI:  # the next picture's
-            end = place
-            break
+    scans, end = [header.segments[-1].start - 2], None
+    for place, marker in picture_markers(reader.file, header.scan.data):
         if marker == SOS:
             scans.append(place)
-        elif marker in RESTARTS:
-            restart = marker - RESTARTS[0]
-    else:
-        end = size_of(reader.file)
-    parts = [*kept, (header.scan.data, _without_fill(reader.file, end))]
+        elif marker == EOI:
+            return Mended(spliced(reader.file, [*kept, (header.scan.data, place + 2)]), info)
+        else:  # the next picture begins
+            end = place
+            break
+    end, restart = _end_of_data(reader.file, end)
+    parts = [*kept, (header.scan.data, end)]
     if not _has_all_scans(reader.file, header.frame, scans):
         return None
     check = _Check(reader, parts, list(_continuations(restart)), max_pixels)
@@ -83,14 +82,16 @@ def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
     return parts, info
 
 
-def _without_fill(file: BinaryIO, end: int) -> int:
-    """Where the data ends before ``end``: half a marker, or bytes that may stand before one."""
-    while end:
-        file.seek(end - 1)
-        if file.read(1) != b"\xff":
-            break
-        end -= 1
-    return end
+def _end_of_data(file: BinaryIO, end: int | None) -> tuple[int, int]:
+    """Where the data ends, ``end`` or the file's, and the number of the last restart in it.
+
+    Half a marker is no data, nor are bytes that may stand before one.
+    """
+    end = size_of(file) if end is None else end
+    start = file.seek(max(0, end - _TAIL))
+    data = file.read(end - start).rstrip(b"\xff")
+    found = _RESTART.findall(data)
+    return start + len(data), found[-1][1] - RESTARTS[0] if found else len(RESTARTS) - 1
 
 
 def _has_all_scans(file: BinaryIO, frame: Frame, scans: list[int]) -> bool:

@@ -37,18 +37,18 @@ class FormatReader(Reader):
         """The picture in a container of the right length."""
         size = self.file.seek(0, 2)
         parts, info = list[Part](), dict[str, Any]()
-        has_picture = False
+        seen = set[bytes]()
         for name, start, end in _chunks(self.file):
-            if name in _PICTURE:
+            if name in _PICTURE - seen:  # and no second frame
                 if end > size:
                     raise ImageError("truncated", "the file ends before the image does")
-                has_picture |= name not in {b"ALPH", b"ANIM"}
+                seen.add(name)
                 parts += [(start - 8, end), bytes((end - start) % 2)]
             elif name == b"VP8X" and not parts and len(content := self.file.read(10)) == 10:
                 parts += [b"VP8X\x0a\0\0\0" + bytes([content[0] & _FLAGS]) + content[1:]]
             elif name in _INFO and end <= size:
                 info.setdefault(_INFO[name], self.file.read(end - start))
-        if not has_picture:
+        if not seen - {b"ALPH", b"ANIM"}:
             return None
         total = sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in parts)
         head = b"RIFF" + (4 + total).to_bytes(4, "little") + b"WEBP"
