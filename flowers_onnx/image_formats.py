@@ -11,7 +11,7 @@ MAX_BYTES: Final = 64 << 20
 #: Most pixels that are decoded for one image. At Pillow's 7 bytes a pixel or less this keeps
 #: the whole process below 300 MB. JPEGs count after their cheap reduction in the decoder,
 #: so that a 100-megapixel photo still fits.
-MAX_PIXELS: Final = 24_000_000
+MAX_PIXELS: Final = 60_000_000
 
 #: How many bytes ``sniff`` needs.
 HEADER_SIZE: Final = 32

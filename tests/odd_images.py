@@ -64,13 +64,16 @@ def tiff_with_a_huge_tile(side: int) -> bytes:
 
 #: Images near the limits of what is decoded, by name; each must stay within the memory.
 HEAVY: dict[str, Callable[[], bytes]] = {
-    "limit.webp": lambda: encode(gradient(3460, 3460), "WEBP", quality=20, method=0),
-    "limit.png": lambda: encode(gradient(4890, 4890).convert("RGBA"), "PNG", compress_level=1),
+    "limit.webp": lambda: encode(gradient(3860, 3860), "WEBP", quality=20, method=0),
+    "limit.png": lambda: encode(Image.new("RGB", (7740, 7740), "teal"), "PNG", compress_level=1),
     "deep.png": lambda: encode(
-        Image.fromarray(np.zeros((4890, 4890), np.uint16)), "PNG", compress_level=1
+        Image.fromarray(np.zeros((6300, 6300), np.uint16)), "PNG", compress_level=1
+    ),
+    "palette.png": lambda: encode(
+        Image.new("P", (6000, 4000)), "PNG", compress_level=1, transparency=bytes(range(256))
     ),
     "cmyk.jpg": lambda: encode(
-        Image.new("CMYK", (4890, 4890), (9, 80, 70, 0)), "JPEG", progressive=True
+        Image.new("CMYK", (5400, 5400), (9, 80, 70, 0)), "JPEG", progressive=True
     ),
     "scans.jpg": lambda: jpeg_in_scans(12_000),
     "tile.tif": lambda: tiff_with_a_huge_tile(12_000),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -18,15 +17,18 @@ from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error
-from flowers_onnx.pixels.jpeg import check_scans, keeps_coefficients
-from flowers_onnx.pixels.memory import COSTLY_FORMATS, area, cost_of, largest_area, reserved
+from flowers_onnx.pixels.memory import check, need_of, reserved
 from flowers_onnx.pixels.orientation import displayed_size, orientation_of, upright
-from flowers_onnx.pixels.square import HEADROOM, square
+from flowers_onnx.pixels.reader import Mended, Reader
+from flowers_onnx.pixels.reduction import HEADROOM
+from flowers_onnx.pixels.square import square
 
 Pixels = npt.NDArray[np.uint8]
 
-#: They take their buffers as soon as they are opened, so one image waits for the other.
-_turns = {name: threading.Lock() for name in COSTLY_FORMATS}
+#: Those that have a way of their own, in a module of their name.
+_OWN_WAY = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"}
+#: What may be the fault of something that the picture doesn't need.
+_MENDABLE = {"corrupt", "truncated", "unsupported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +53,49 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
     ``file`` is seekable and read from its start; it is closed.
     """
     started = time.perf_counter()
-    name = _identify(file)
-    with _turns.get(name, nullcontext()):
-        image = _open(file, name)
+    with closing(file):
+        reader = _reader(_identify(file), file)
+        try:
+            return _read(reader, Mended(file, {}), preprocess, max_pixels, started)
+        except ImageError as error:
+            failure = ImageError(error.code, str(error))  # its traceback holds the image
+        mended = reader.mended(max_pixels) if failure.code in _MENDABLE else None
+        if mended is None:
+            raise failure
+        try:
+            return _read(reader, mended, preprocess, max_pixels, started)
+        except ImageError as error:
+            if error.code not in _MENDABLE:
+                failure = ImageError(error.code, str(error))
+        raise failure
+
+
+def _read(
+    reader: Reader, source: Mended, preprocess: Preprocess, max_pixels: int, started: float
+) -> Decoded:
+    """Open and decode the reader's file, or what it has made of it."""
+    early = reader.early_need()
+    with reserved(early, max_pixels) if early else nullcontext():
+        try:
+            image = reader.open(source.file)
+        except Exception as error:  # Pillow's decoders raise nearly every built-in error
+            raise decoding_error(error, reader.name) from error
+        image.info.update(source.info)
         size = image.size
-        # Enough for the cropped square at twice the input size; only JPEG can do it.
-        needed = math.ceil(HEADROOM * preprocess.size / preprocess.crop_fraction)
-        image.draft(None, (needed, needed))
-        # With all its coefficients in memory, a JPEG costs the same reduced or not.
-        whole = image.format in ("JPEG", "MPO") and keeps_coefficients(image, file)
-        if whole:
-            check_scans(file)
-        pixels = area(size) if whole else largest_area(image)
-        with reserved(cost_of(image, size, pixels, max_pixels)), closing(image):
-            return _prepare(image, size, preprocess, started)
+        # Enough for the cropped square at twice the input size.
+        reader.reduce(image, math.ceil(HEADROOM * preprocess.size / preprocess.crop_fraction))
+        need = reader.need(image, size)
+        check(need, max_pixels)
+        with nullcontext() if early else reserved(need, max_pixels):
+            decoded = _prepare(image, size, preprocess, started)
+            del image  # before another one may have the memory
+    return decoded
 
 
 def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
     started, size = time.perf_counter(), image.size
-    with reserved(cost_of(image, size, largest_area(image), max_pixels)):
+    with reserved(need_of(image, size), max_pixels):
         return _prepare(image, size, preprocess, started)
 
 
@@ -102,20 +127,16 @@ def _identify(file: BinaryIO) -> str:
     return name
 
 
-def _open(file: BinaryIO, name: str) -> Image.Image:
-    """The image, not decoded yet."""
-    try:
-        import_module(f"PIL.{READABLE[name]}")
-        # Not `Image.open`, which loads five plugins for any format, and warns of large
-        # images by a filter that threads share; `_prepare` sets the limit.
-        make, _ = Image.OPEN[name]
-        return make(file, "")
-    except Exception as error:
-        raise decoding_error(error) from error
+def _reader(name: str, file: BinaryIO) -> Reader:
+    if name not in _OWN_WAY:
+        return Reader(name, file)
+    module = import_module(f"flowers_onnx.pixels.{name.lower()}")
+    reader: type[Reader] = module.FormatReader
+    return reader(name, file)
 
 
 def _load(image: Image.Image) -> None:
     try:
         image.load()
-    except Exception as error:  # Pillow's decoders raise nearly every built-in error
-        raise decoding_error(error) from error
+    except Exception as error:
+        raise decoding_error(error, image.format) from error

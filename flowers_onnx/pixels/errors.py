@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
 from flowers_onnx.errors import ImageError
 
+DAMAGED = "the file is damaged: its picture can't be decoded"
+#: In what Pillow says of a file that is right, in a way that it can't read.
+_UNSUPPORTED = ("unsupported", "not supported", "not implemented")
+_CUT = ("truncated", "not enough image data")
 
-def decoding_error(error: Exception) -> ImageError:
-    """The ``ImageError`` for what Pillow or a library below it has raised."""
-    text = " ".join(str(error).split()) or type(error).__name__
+
+def decoding_error(error: Exception, format: str | None = None) -> ImageError:
+    """The ``ImageError`` for what Pillow or a library below it has raised.
+
+    Their own words are about the decoder, not about the photo.
+    """
+    text = str(error).lower()
     if isinstance(error, MemoryError):
         return ImageError("too_large", "not enough memory to decode it")
-    if "truncated" in text.lower() or isinstance(error, EOFError):
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError("too_large", "more pixels than Pillow decodes")
+    if isinstance(error, EOFError) or any(words in text for words in _CUT):
         return ImageError("truncated", "the file ends before the image does")
-    return ImageError("corrupt", f"can't be decoded: {text[:200]}")
+    if isinstance(error, NotImplementedError) or any(words in text for words in _UNSUPPORTED):
+        return unsupported(f"this variant of {format or 'the format'}")
+    return ImageError("corrupt", DAMAGED)
+
+
+def unsupported(what: str) -> ImageError:
+    """The ``ImageError`` for a file that is right, of a kind that can't be read."""
+    return ImageError(
+        "unsupported", f"{what} is not supported; convert it to an ordinary (8-bit) JPEG or PNG"
+    )

@@ -1,4 +1,4 @@
-"""What a JPEG file will take to decode, told by its markers."""
+"""JPEG: what a file takes to decode, told by its header, and what its pixels need of it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,92 @@ from typing import BinaryIO
 from PIL import Image
 
 from flowers_onnx.errors import ImageError
+from flowers_onnx.pixels.errors import unsupported
+from flowers_onnx.pixels.jpeg_header import SOS, Frame, picture_markers, read_header
+from flowers_onnx.pixels.memory import PIXEL_BYTES, Need, area
+from flowers_onnx.pixels.reader import Mended, Reader
 
 #: As in libtiff: encoders make a dozen.
 MAX_SCANS = 100
+_JPEG_LS = 0xF7
+_LOSSLESS, _LOSSLESS_ARITHMETIC = 0xC3, 0xCB
+_PROGRESSIVE = {0xC2, 0xCA}
+_HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE}
 
 
-def keeps_coefficients(image: Image.Image, file: BinaryIO) -> bool:
-    """Whether a JPEG must be held in memory whole: progressive, or with several scans.
+class FormatReader(Reader):
+    """``header`` is that of the first picture: others may stand behind it (MPF)."""
 
-    Pillow has just read the header of the first scan, which says how many components it
-    holds: all of them if there is no other scan.
-    """
-    if "progressive" in image.info:
-        return True
-    components = len(image.getbands())
-    length = 6 + 2 * components
-    end = file.tell()
-    file.seek(max(0, end - length - 2))
-    scan = file.read(length + 2)
-    file.seek(end)
-    return scan[:5] != b"\xff\xda" + length.to_bytes(2, "big") + bytes([components])
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        super().__init__(name, file)
+        self.header = read_header(file)
+        file.seek(0)
+        if self.header.frame:
+            _refuse_variants(self.header.frame)
+            if self._keeps_coefficients():
+                self._check_scans()
+                file.seek(0)
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        # Not by way of the plugin's function, which looks for more pictures and fails for it.
+        return JpegImageFile(file, "")
+
+    def reduce(self, image: Image.Image, side: int) -> None:
+        frame = self.header.frame
+        if frame is None or frame.marker != _LOSSLESS:  # which libjpeg can't reduce
+            image.draft(None, (side, side))
+
+    def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
+        left = area(image.size)
+        if not self._keeps_coefficients():
+            return Need(size, left, left * PIXEL_BYTES)
+        # With all its coefficients in memory, a JPEG costs nearly the same reduced or not.
+        frame = self.header.frame
+        held = frame.coefficient_bytes() if frame else 0
+        return Need(size, area(size), left * PIXEL_BYTES + held)
+
+    def mended(self, max_pixels: int) -> Mended | None:
+        if self.header.scan is None:
+            return None
+        from flowers_onnx.pixels.jpeg_mending import mended_jpeg  # what a whole file does without
+
+        return mended_jpeg(self, self.header, max_pixels)
+
+    def _keeps_coefficients(self) -> bool:
+        """Whether it is held in memory whole: progressive, or with several scans."""
+        frame, scan = self.header.frame, self.header.scan
+        if frame is None or scan is None:
+            return False
+        return frame.marker in _PROGRESSIVE or scan.components < len(frame.components)
+
+    def _check_scans(self) -> None:
+        """Refuse a JPEG whose decoder would go over all of it again and again.
+
+        A scan takes 20 bytes in the file, and as long to decode as the picture is large: minutes,
+        in a file of 100 KB.
+        """
+        start, scans = self.header.scan.data if self.header.scan else 0, 1
+        for _, marker in picture_markers(self.file, start):
+            if marker != SOS:
+                return
+            scans += 1
+            if scans > MAX_SCANS:
+                raise ImageError("too_large", f"more than {MAX_SCANS} scans are too many to decode")
 
 
-def check_scans(file: BinaryIO) -> None:
-    """Refuse a JPEG whose decoder would go over all of it again and again.
-
-    A scan takes 20 bytes in the file, and as long to decode as the picture is large: minutes, in
-    a file of 100 KB. Pillow has just read the header of the first one.
-    """
-    begin = file.tell()
-    rest = file.read()
-    file.seek(begin)
-    end = rest.find(b"\xff\xd9")  # neither marker is ever in a scan's data
-    scans = 1 + rest.count(b"\xff\xda", 0, len(rest) if end < 0 else end)
-    if scans > MAX_SCANS:
-        raise ImageError("too_large", f"{scans} scans are too many to decode")
+def _refuse_variants(frame: Frame) -> None:
+    """Raise ``ImageError`` for what is valid, and can't be decoded."""
+    if frame.marker == _JPEG_LS:
+        raise unsupported("JPEG-LS")
+    if frame.marker in _HIERARCHICAL:
+        raise unsupported("a hierarchical JPEG")
+    if frame.marker == _LOSSLESS_ARITHMETIC:
+        raise unsupported("a lossless JPEG in arithmetic coding")
+    if frame.bits != 8 and 2 <= frame.bits <= 16:
+        raise unsupported(f"{frame.bits}-bit JPEG")
+    if len(frame.components) == 2:
+        raise unsupported("a JPEG of two colours")
+    if not frame.height:
+        raise unsupported("a JPEG that tells its height behind its pixels")

@@ -7,10 +7,7 @@ from PIL import Image
 
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error
-
-#: The decoder may leave an image this many times larger than needed, never less: a
-#: reduction in the JPEG decoder down to the very size would cost accuracy.
-HEADROOM = 2
+from flowers_onnx.pixels.reduction import reduced
 
 
 def crop_and_resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
@@ -30,18 +27,9 @@ def square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
             scale = _scale_to_8_bits(image)
             grey = np.nan_to_num(np.asarray(crop_and_resize(image.convert("F"), preprocess)))
             return Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8)).convert("RGB")
-        return crop_and_resize(_to_rgb(_reduced(image, preprocess)), preprocess)
+        return crop_and_resize(_to_rgb(reduced(image, preprocess)), preprocess)
     except Exception as error:
         raise decoding_error(error) from error
-
-
-def _reduced(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Shrink a large image by a whole factor, so that converting its mode stays cheap."""
-    side = min(image.size) * preprocess.crop_fraction
-    factor = int(side // (HEADROOM * preprocess.size))
-    if factor < 2 or image.mode not in ("RGB", "RGBA", "L", "LA", "CMYK", "RGBX"):
-        return image
-    return image.reduce(factor)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

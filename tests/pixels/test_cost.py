@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
 
@@ -31,27 +32,50 @@ def is_too_large(data: bytes, max_pixels: int) -> bool:
         decoded(data, max_pixels)
     except ImageError as error:
         assert error.code == "too_large"
-        assert str(error) == f"{WIDTH} x {HEIGHT} pixels are too many to decode"
+        assert str(error).startswith(f"{WIDTH} x {HEIGHT} pixels are too many to decode (limit ")
         return True
     return False
 
 
+def cost(data: bytes) -> int:
+    """The least ``max_pixels`` that lets it through, as the message tells."""
+    with pytest.raises(ImageError) as caught:
+        decoded(data, 1)
+    limit = re.search(r"--max_pixels (\d+)\)", str(caught.value))
+    assert limit
+    assert not is_too_large(data, int(limit[1]))
+    assert is_too_large(data, int(limit[1]) - 1)
+    return int(limit[1])
+
+
 @pytest.mark.parametrize(
-    ("format", "each"),
+    ("format", "mode", "each"),
     [
-        ("PNG", 1),
-        ("GIF", 1),
-        ("BMP", 1),
-        ("TIFF", 1),
-        ("JPEG", 1),
-        ("WEBP", 2),
-        pytest.param("AVIF", 2, marks=needs_avif),
+        ("PNG", "RGB", 4),
+        ("PNG", "RGBA", 4),
+        ("PNG", "I;16", 6),
+        ("PNG", "P", 4),  # one byte, but no more pixels than that
+        ("GIF", "P", 4),
+        ("BMP", "RGB", 4),
+        ("TIFF", "RGB", 4),
+        ("JPEG", "RGB", 4),
+        ("WEBP", "RGB", 16),
+        ("WEBP", "RGBA", 16),
+        pytest.param("AVIF", "RGB", 1.5 * 1.25 + 7, marks=needs_avif),
+        pytest.param("AVIF", "RGBA", 2.5 * 1.25 + 8, marks=needs_avif),
     ],
 )
-def test_the_cost_of_a_pixel(format: str, each: int) -> None:
-    data = encode(gradient(WIDTH, HEIGHT), format)
-    assert not is_too_large(data, each * AREA)
-    assert is_too_large(data, each * AREA - 1)
+def test_the_bytes_of_a_pixel(format: str, mode: str, each: float) -> None:
+    image = gradient(WIDTH, HEIGHT)
+    if mode == "I;16":
+        image = Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16))
+    elif mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    else:
+        image = image.convert(mode)
+    data = encode(image, format)
+    whole_file = len(data) if format in {"WEBP", "AVIF"} else 0
+    assert cost(data) == -(-int(AREA * each + whole_file) // 4)
 
 
 def test_a_picture_in_memory_costs_as_much() -> None:
@@ -59,6 +83,17 @@ def test_a_picture_in_memory_costs_as_much() -> None:
     assert prepare(image, PREPROCESS, AREA).pixels.shape == (64, 64, 3)
     with pytest.raises(ImageError, match="too many to decode"):
         prepare(image, PREPROCESS, AREA - 1)
+
+
+def test_the_message_tells_the_limit_of_the_kind_and_what_lets_it_through() -> None:
+    with pytest.raises(ImageError) as caught:
+        decoded(encode(gradient(WIDTH, HEIGHT), "PNG"), 2000)
+    assert str(caught.value) == (
+        "60 x 40 pixels are too many to decode (limit 2,000: it takes --max_pixels 2400)"
+    )
+    deep = encode(Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)), "PNG")
+    with pytest.raises(ImageError, match=r"limit 1,333: it takes --max_pixels 3600"):
+        decoded(deep, 2000)
 
 
 def tiff(**tags: int) -> bytes:
@@ -75,7 +110,7 @@ def tiff(**tags: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("tags", "cost"),
+    ("tags", "least"),
     [
         ({}, AREA),
         ({"tile_width": 9 * AREA}, AREA),  # half of a size is none
@@ -85,10 +120,16 @@ def tiff(**tags: int) -> bytes:
         ({"tile_width": 1000, "tile_length": 3}, 3000),
     ],
 )
-def test_a_tiff_costs_its_largest_tile(tags: dict[str, int], cost: int) -> None:
-    data = tiff(**tags)
-    assert not is_too_large(data, cost)
-    assert is_too_large(data, cost - 1)
+def test_a_tiff_costs_its_largest_tile(tags: dict[str, int], least: int) -> None:
+    assert cost(tiff(**tags)) == least
+
+
+def test_a_packed_tiff_costs_its_strip_as_well() -> None:
+    image, pixels = Image.new("RGB", (WIDTH, HEIGHT)), 4 * AREA
+    whole = encode(image, "TIFF", compression="tiff_lzw", strip_size=1 << 20)
+    strips = encode(image, "TIFF", compression="tiff_lzw", strip_size=3 * WIDTH)
+    assert pixels + 3 * AREA < 4 * cost(whole) < pixels + 3 * AREA + len(whole)
+    assert pixels + 3 * WIDTH < 4 * cost(strips) < pixels + 3 * WIDTH + len(strips)
 
 
 def jpeg(width: int, height: int, **options: object) -> bytes:
@@ -97,20 +138,18 @@ def jpeg(width: int, height: int, **options: object) -> bytes:
 
 def test_a_jpeg_costs_what_its_decoder_leaves() -> None:
     # 64 / 0.875 * 2 -> 147 pixels are needed: of 600 a quarter is left, of 580 half.
-    size, left = (600, 600), 150 * 150
-    for data, cost in (
-        (jpeg(*size), left),
-        (jpeg(*size, progressive=True), 600 * 600),
+    for data, least in (
+        (jpeg(600, 600), 150 * 150),
+        (jpeg(580, 580), 290 * 290),
+        (jpeg(600, 600, progressive=True), 600 * 600),
+        (jpeg(600, 600, progressive=True, subsampling=0), 600 * 600 * 6 // 4 + 150 * 150),
     ):
-        decoded(data, cost)
-        with pytest.raises(ImageError, match="600 x 600 pixels are too many"):
-            decoded(data, cost - 1)
-    decoded(jpeg(580, 580), 290 * 290)
-    with pytest.raises(ImageError, match="580 x 580"):
-        decoded(jpeg(580, 580), 290 * 290 - 1)
+        decoded(data, least)
+        with pytest.raises(ImageError, match=f"too many to decode .*--max_pixels {least}\\)"):
+            decoded(data, least - 1)
 
 
-@pytest.mark.parametrize(("large", "returned"), [(AREA - 1, 1), (AREA, 0)])
+@pytest.mark.parametrize(("large", "returned"), [(4 * AREA - 1, 1), (4 * AREA, 0)])
 def test_memory_is_returned_after_large_images(
     monkeypatch: pytest.MonkeyPatch, large: int, returned: int
 ) -> None:

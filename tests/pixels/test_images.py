@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,18 @@ from flowers_onnx.pixels import decode
 
 PREPROCESS = Preprocess(224, 0.875, "bilinear")
 
+#: What may be said of a broken image: nothing that is about decoders and their streams.
+FOR_PEOPLE = re.compile(
+    r"the file is damaged: its picture can't be decoded"
+    r"|the file ends before the image does"
+    r"|the image has no pixels"
+    r"|not an image, or of an unknown format"
+    r"|.+ (is|are) not supported; convert it to .+"
+    r"|\d+ x \d+ pixels are too many to decode \(limit [0-9,]+: it takes --max_pixels \d+\)"
+    r"|more than 100 scans are too many to decode"
+    r"|not enough memory to decode it"
+)
+
 
 @posix
 def test_two_hundred_odd_files_in_one_run(tmp_path: Path) -> None:
@@ -38,7 +51,7 @@ def test_two_hundred_odd_files_in_one_run(tmp_path: Path) -> None:
         wanted = expected[Path(record["path"]).name]
         outcome = record["error"]["code"] if record["error"] else "ok"
         assert outcome in ({wanted} if isinstance(wanted, str) else wanted), record
-    assert megabytes < 300
+    assert megabytes < 320
 
 
 def run_measured(*words: str | Path) -> tuple[int, str, str, float]:
@@ -71,7 +84,7 @@ def test_the_heaviest_images_within_the_limits(tmp_path: Path, name: str) -> Non
     assert errors == ""
     assert code in (0, 1)
     assert {json.loads(line)["status"] for line in output.splitlines()} in ({"ok"}, {"error"})
-    assert megabytes < 300
+    assert megabytes < 320
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -86,7 +99,7 @@ def test_damage_anywhere_is_an_answer_or_a_known_error(data: st.DataObject) -> N
         decoded = decode(io.BytesIO(bytes(damaged)), PREPROCESS)
     except ImageError as error:
         assert error.code in IMAGE_ERROR_CODES
-        assert "\n" not in str(error)
+        assert FOR_PEOPLE.fullmatch(str(error)), error
     else:
         assert decoded.pixels.shape == (224, 224, 3)
         assert decoded.pixels.dtype == np.uint8

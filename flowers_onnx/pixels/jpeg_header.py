@@ -1,0 +1,139 @@
+"""The segments of a JPEG up to its first scan, and the markers behind."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from flowers_onnx.errors import ImageError
+from flowers_onnx.pixels.errors import DAMAGED
+
+SOI, EOI, SOS, DHT = 0xD8, 0xD9, 0xDA, 0xC4
+RESTARTS = range(0xD0, 0xD8)
+#: A file has no such thing as a segment for these.
+_ALONE = {0x01, *RESTARTS, SOI}
+#: Start of frame, in all its variants, and the table of a hierarchical one.
+FRAMES = {*range(0xC0, 0xD0), 0xDE, 0xF7} - {DHT, 0xC8, 0xCC}
+#: Readers skip what stands between segments; nobody writes much of it.
+_MOST_RUBBISH = 1 << 16
+_BLOCK = 1 << 20
+#: Ten times as many as the largest file has of the largest ones.
+_MOST_SEGMENTS = 10_000
+_PICTURE_MARKER = re.compile(rb"\xff[\xd8-\xda]")
+
+
+class Segment(NamedTuple):
+    """``start`` is the first byte behind the marker."""
+
+    marker: int
+    start: int
+    end: int
+
+
+class Component(NamedTuple):
+    """One colour, and how many samples of it stand for the most of any."""
+
+    id: int
+    across: int
+    down: int
+
+
+class Frame(NamedTuple):
+    """What the picture is: its variant is that of ``marker``."""
+
+    marker: int
+    bits: int
+    width: int
+    height: int
+    components: tuple[Component, ...]
+
+    def coefficient_bytes(self) -> int:
+        """What all of it takes between the two steps of decoding: two bytes a sample."""
+        across = max((c.across for c in self.components), default=1) or 1
+        down = max((c.down for c in self.components), default=1) or 1
+        columns, rows = -(-self.width // (8 * across)), -(-self.height // (8 * down))
+        return sum(128 * columns * c.across * rows * c.down for c in self.components)
+
+
+class Scan(NamedTuple):
+    """A scan's header: how many components it holds, and where its data begins."""
+
+    components: int
+    data: int
+
+
+class Header(NamedTuple):
+    """What stands before the data of the first scan; None for what is missing."""
+
+    segments: list[Segment]
+    frame: Frame | None
+    scan: Scan | None
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Read up to the first scan, as decoders do: fill bytes and rubbish are skipped.
+
+    Raises ``ImageError`` for one of more segments than a decoder can keep.
+    """
+    found, frame = list[Segment](), None
+    for segment in _segments(file):
+        if len(found) == _MOST_SEGMENTS:
+            raise ImageError("corrupt", DAMAGED)
+        found.append(segment)
+        if segment.marker in FRAMES:
+            frame = _frame(segment.marker, file.read(segment.end - segment.start)[2:])
+        elif segment.marker == SOS:
+            content = file.read(segment.end - segment.start)
+            scan = Scan(content[2] if len(content) > 2 else 0, segment.end)
+            return Header(found, frame, scan)
+    return Header(found, frame, None)
+
+
+def _segments(file: BinaryIO) -> Iterator[Segment]:
+    """Each with the file at its first byte."""
+    position, rubbish = 2, 0
+    while rubbish < _MOST_RUBBISH:
+        file.seek(position)
+        head = file.read(4)
+        if len(head) < 2 or head[1] == EOI:
+            return
+        if head[0] != 0xFF or head[1] in {0, 0xFF}:
+            position, rubbish = position + 1, rubbish + 1
+        elif head[1] in _ALONE:
+            position += 2
+        elif len(head) == 4:
+            start = position + 2
+            position = start + max(2, head[2] << 8 | head[3])
+            file.seek(start)
+            yield Segment(head[1], start, position)
+        else:
+            return
+
+
+def _frame(marker: int, content: bytes) -> Frame | None:
+    if len(content) < 6 or len(content) < 6 + 3 * content[5]:
+        return None
+    parts = [content[at : at + 3] for at in range(6, 6 + 3 * content[5], 3)]
+    components = tuple(Component(name, both >> 4, both & 15) for name, both, _ in parts)
+    height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+    return Frame(marker, content[0], width, height, components)
+
+
+def picture_markers(file: BinaryIO, start: int) -> Iterator[tuple[int, int]]:
+    """Place and code of SOI, SOS and EOI from ``start`` on: none is ever in a scan's data."""
+    position = start
+    while True:
+        file.seek(position)
+        if not (block := file.read(_BLOCK)):
+            return
+        for found in _PICTURE_MARKER.finditer(block):
+            yield position + found.start(), block[found.start() + 1]
+        is_cut = block.endswith(b"\xff") and len(block) > 1
+        position += len(block) - is_cut
+
+
+def size_of(file: BinaryIO) -> int:
+    """Of the whole file, in bytes."""
+    return file.seek(0, io.SEEK_END)

@@ -1,0 +1,170 @@
+"""What is left of a JPEG that can't be decoded as it is: its pixels, if all are there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from flowers_onnx.errors import ImageError
+from flowers_onnx.pixels.jpeg_header import (
+    EOI,
+    RESTARTS,
+    SOS,
+    Frame,
+    Header,
+    picture_markers,
+    size_of,
+)
+from flowers_onnx.pixels.memory import Need, check, reserved
+from flowers_onnx.pixels.reader import Mended, Reader
+from flowers_onnx.pixels.splice import Part, spliced
+
+_APP0, _APP1, _APP2, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+_END = b"\xff\xd9"
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_TAIL = 1 << 20
+#: Bits of all kinds; no marker, which would end them.
+_ONES = b"\xff\0" * 32
+_NOISE = [hashlib.sha512(bytes([i])).digest().replace(b"\xff", b"\xfe") for i in range(2)]
+
+
+def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | None:
+    """The first picture's tables and data, with an end; None if pixels are missing."""
+    if header.frame is None or header.scan is None:
+        return None
+    kept, info = _kept(reader.file, header)
+    scans, end = [header.segments[-1].start - 2], None
+    for place, marker in picture_markers(reader.file, header.scan.data):
+        if marker == SOS:
+            scans.append(place)
+        elif marker == EOI:
+            return Mended(spliced(reader.file, [*kept, (header.scan.data, place + 2)]), info)
+        else:  # the next picture begins
+            end = place
+            break
+    end, restart = _end_of_data(reader.file, end)
+    parts = [*kept, (header.scan.data, end)]
+    if not _has_all_scans(reader.file, header.frame, scans):
+        return None
+    check = _Check(reader, parts, list(_continuations(restart)), max_pixels)
+    return Mended(spliced(reader.file, [*parts, _END]), info) if check.is_whole() else None
+
+
+def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
+    """What decides on pixels and colours, and what Pillow would have told of EXIF and XMP."""
+    parts, info = list[Part]([b"\xff\xd8"]), dict[str, Any]()
+    profile = list[tuple[bytes, Part]]()
+    for marker, start, end in header.segments:
+        file.seek(start + 2)
+        content = file.read(end - start - 2)
+        part = (start - 2, end)
+        if marker == _APP1 and content.startswith(_EXIF):
+            info["exif"] = info["exif"] + content[6:] if "exif" in info else content
+        elif marker == _APP1 and content.startswith(_XMP):
+            info["xmp"] = content[len(_XMP) :]
+        elif marker == _APP2 and content.startswith(_ICC):
+            profile.append((content, part))
+        elif (
+            not _APP0 <= marker <= _COMMENT
+            or (marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14)
+            or (marker == _ADOBE and content.startswith(b"Adobe") and len(content) >= 12)
+        ):
+            parts.append(part)
+    numbers = [content[12:14] for content, _ in profile]
+    if sorted(numbers) == [bytes([i + 1, len(numbers)]) for i in range(len(numbers))]:
+        parts[1:1] = [part for _, part in profile]
+    return parts, info
+
+
+def _end_of_data(file: BinaryIO, end: int | None) -> tuple[int, int]:
+    """Where the data ends, ``end`` or the file's, and the number of the last restart in it.
+
+    Half a marker is no data, nor are bytes that may stand before one.
+    """
+    end = size_of(file) if end is None else end
+    start = file.seek(max(0, end - _TAIL))
+    data = file.read(end - start).rstrip(b"\xff")
+    found = _RESTART.findall(data)
+    return start + len(data), found[-1][1] - RESTARTS[0] if found else len(RESTARTS) - 1
+
+
+def _has_all_scans(file: BinaryIO, frame: Frame, scans: list[int]) -> bool:
+    """Whether these bring each coefficient of each component down to its last bit."""
+    missing = {component.id: [True] * 64 for component in frame.components}
+    for place in scans:
+        file.seek(place + 4)
+        count = int.from_bytes(file.read(1), "big")
+        content = file.read(2 * count + 3)
+        if len(content) < 2 * count + 3:
+            return False
+        first, last, bits = content[-3:]
+        for component in content[: 2 * count : 2]:
+            for at in range(first, min(last, 63) + 1):
+                missing.get(component, [True] * 64)[at] = bool(bits & 15)
+    return not any(map(any, missing.values()))
+
+
+def _continuations(restart: int) -> Iterator[bytes]:
+    """What might have followed, if it wasn't the end; ``restart`` is the last one's number."""
+    yield _END
+    for more in (_ONES, *_NOISE):
+        yield more + _END
+    order = [(restart + 1 + i) % len(RESTARTS) for i in range(len(RESTARTS))]
+    yield b"".join(bytes([0xFF, RESTARTS[i]]) + _NOISE[0] for i in order) + _END
+
+
+class _Check:
+    """Whether the pixels are the same whatever follows: then none is missing.
+
+    libjpeg fills up what is missing, and doesn't tell; only decoding does.
+    """
+
+    def __init__(
+        self, reader: Reader, parts: list[Part], ends: list[bytes], max_pixels: int
+    ) -> None:
+        self._reader, self._parts, self._ends = reader, parts, ends
+        self._max_pixels = max_pixels
+
+    def is_whole(self) -> bool:
+        """Small first, which is cheap and mostly tells; then as large as may be."""
+        try:
+            return self._is_same(8) and self._is_same(self._finest())
+        except Exception:  # Pillow's, for what can't be decoded whatever follows
+            return False
+
+    def _is_same(self, scale: int) -> bool:
+        first, *others = self._ends
+        digest = self._digest(first, scale)
+        return all(self._digest(end, scale) == digest for end in others)
+
+    def _finest(self) -> int:
+        for scale in (1, 2, 4):
+            _, need = self._opened(self._ends[0], scale)
+            with suppress(ImageError):
+                check(need, self._max_pixels)
+                return scale
+        return 8
+
+    def _digest(self, end: bytes, scale: int) -> bytes:
+        image, need = self._opened(end, scale)
+        with reserved(need, self._max_pixels):
+            image.load()
+            digest = hashlib.sha256()
+            for top in range(0, image.height, 64):
+                strip = image.crop((0, top, image.width, min(top + 64, image.height)))
+                digest.update(strip.tobytes())
+            del image
+        return digest.digest()
+
+    def _opened(self, end: bytes, scale: int) -> tuple[Image.Image, Need]:
+        image = self._reader.open(spliced(self._reader.file, [*self._parts, end]))
+        size = image.size
+        if scale > 1:
+            self._reader.reduce(image, max(1, min(size) // scale))
+        return image, self._reader.need(image, size)
