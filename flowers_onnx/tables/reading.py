@@ -17,6 +17,7 @@ from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
 from flowers_onnx.tables import format_for
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow, unflatten
+from flowers_onnx.text import open_lines
 
 #: `flowers classify` writes them too, without the fields of a batch.
 _TEXT = (".jsonl", ".json", ".csv")
@@ -80,14 +81,14 @@ def _local(place: str) -> Iterator[str]:
 
 
 def _text_rows(suffix: str, path: str, place: str) -> Iterator[AnyRow]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open_lines(path, place) as lines:
         match suffix:
             case ".jsonl":
-                yield from _json_lines(file, place)
+                yield from _json_lines(lines, place)
             case ".json":
-                yield from json.load(file)
+                yield from json.loads("".join(lines))
             case _:
-                yield from _csv_rows(file)
+                yield from _csv_rows(lines)
 
 
 def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:
