@@ -19,6 +19,9 @@ from flowers_onnx.errors import UsageError
 #: Bytes that are decoded at a time.
 _CHUNK = 1 << 16
 
+_NO_TEXT = "not text, or UTF-16 without a byte order mark; save it as UTF-8"
+_NOT_UTF8 = "not UTF-8; save it as UTF-8 (from Latin-1: iconv -f LATIN1 -t UTF-8)"
+
 
 @contextlib.contextmanager
 def open_lines(path: str | int, name: str | None = None) -> Iterator[Iterator[str]]:
@@ -72,20 +75,16 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
     number = 0
     try:
         # The mark of what came through a pipe byte by byte is still there.
-        for line in io.TextIOWrapper(as_utf8(file), "utf-8-sig", newline=""):
-            number += 1
-            if "\0" in line:
-                raise UsageError(
-                    f"{name}, line {number}: not text, or UTF-16 without a byte order mark; "
-                    "save it as UTF-8"
-                )
-            yield line
+        with io.TextIOWrapper(as_utf8(file), "utf-8-sig", newline="") as text:
+            for line in text:
+                number += 1
+                if "\0" in line:
+                    raise UsageError(f"{name}, line {number}: {_NO_TEXT}")
+                yield line
     except UnicodeDecodeError as error:
         number += 1 + error.object[: error.start].decode(error.encoding, "replace").count("\n")
-        raise UsageError(
-            f"{name}, line {number}: not UTF-8; save it as UTF-8 "
-            "(from Latin-1: iconv -f LATIN1 -t UTF-8)"
-        ) from error
+        reason = _NO_TEXT if b"\0" in error.object else _NOT_UTF8
+        raise UsageError(f"{name}, line {number}: {reason}") from error
     except UnicodeError as error:
         raise UsageError(f"{name}: neither UTF-8 nor UTF-16; save it as UTF-8") from error
 

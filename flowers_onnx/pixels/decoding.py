@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flowers_onnx.camera_raw import kind_of_tiff
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff, why_unsupported
 from flowers_onnx.metadata import Preprocess
@@ -99,6 +98,8 @@ def _identify(file: BinaryIO) -> str:
     if name is None:
         raise ImageError("not_an_image", "not an image, or of an unknown format")
     if name == "TIFF":
+        from flowers_onnx.camera_raw import kind_of_tiff  # of few photos
+
         name = kind_of_tiff(file) or name
     if name not in READABLE:
         raise ImageError("unsupported", why_unsupported(name))
