@@ -72,8 +72,9 @@ class RawFiles:
     def __str__(self) -> str:
         files = "file" if self.count == 1 else "files"
         names = ", ".join(self._names) + ", ..." * (self.count > len(self._names))
+        shown = f" ({names})" if self._names else ""
         return (
-            f"{self.count:,} camera raw {files} skipped ({names}): "
+            f"{self.count:,} camera raw {files} skipped{shown}: "
             "export JPEGs, or use those beside them"
         )
 

@@ -211,6 +211,14 @@ def test_names_are_found_whatever_the_locale(flowers: Run, sample: Path, tmp_pat
         rows = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         assert len(rows) == expected
         assert photo.as_uri() in [row["source_uri"] for row in rows]
+    assert flowers("report", "list.txt.jsonl", "--out", "page.html", env=LATIN).returncode == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "data:image/webp" in page
+    (tmp_path / "r.jsonl").write_bytes(
+        flowers("classify", photo, "--format", "jsonl", env=LATIN).stdout
+    )
+    assert flowers("report", "r.jsonl", "--out", "page.html", env=LATIN).returncode == 0
+    assert "data:image/webp" in (tmp_path / "page.html").read_text(encoding="utf-8")
     requests = [{"path": photo.name}, {"path": photo.as_uri()}, {"path": f"file:{photo}"}]
     lines = "".join(json.dumps(one) + "\n" for one in requests).encode()
     done = flowers("stream", stdin=lines, env=LATIN)

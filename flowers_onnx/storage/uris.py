@@ -14,6 +14,7 @@ from urllib.parse import quote_from_bytes
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.file_uris import is_file_uri, path_of_file
+from flowers_onnx.text import path_in
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _TABLE = re.compile(r"([a-z][\w.:-]*)\.(\w+)\.([\w-]+)", re.ASCII)
@@ -75,6 +76,12 @@ def local_path(place: str) -> str | None:
         return path_of(place)
     except UsageError:
         return None
+
+
+def path_in_text(place: str) -> str | None:
+    """``local_path`` of a place that a text names, such as a result: see ``text.path_in``."""
+    path = local_path(place)
+    return path if path is None or is_file_uri(place) else path_in(path)
 
 
 def uri_of(place: str) -> str:

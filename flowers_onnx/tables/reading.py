@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from flowers_onnx.errors import UsageError, from_os_error
 from flowers_onnx.record import Record, fields_of, flat_fields
@@ -88,7 +89,13 @@ def _text_rows(suffix: str, path: str, place: str) -> Iterator[AnyRow]:
             case ".json":
                 yield from json.loads("".join(lines))
             case _:
-                yield from _csv_rows(lines)
+                header = next(lines, "")
+                if header.count(";") > header.count(","):
+                    raise UsageError(
+                        f"{place} has semicolons, as spreadsheets save it; give the file that "
+                        "flowers wrote"
+                    )
+                yield from _csv_rows(chain([header], lines))
 
 
 def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:
