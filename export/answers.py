@@ -37,6 +37,7 @@ from flowers_onnx import Classifier
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.record import Record
+from flowers_onnx.text import open_lines
 from lib import drawings
 from lib.dataset import class_ids, list_photos, spread
 from lib.photo_classifier import PhotoClassifier, read_photo
@@ -190,7 +191,7 @@ def check(
     """
     answers = read_reference(Path(reference), photos=bool(data))
     if records:
-        with open(records, encoding="utf-8") as lines:
+        with open_lines(records) as lines:
             found, here = compare(answers, [json.loads(line) for line in lines]), {}
     else:
         started = time.perf_counter()

@@ -17,7 +17,7 @@ from flowers_onnx.errors import ImageError, UsageError, from_os_error
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Decoded, Pixels, decode, prepare
-from flowers_onnx.sources import Stream, Unreadable
+from flowers_onnx.sources import RegularFile, Stream, Unreadable, open_at_once
 
 #: What can be classified: a path, a file's bytes, a binary file object, a Pillow image,
 #: or RGB pixels as a uint8 array ``[H, W, 3]``.
@@ -72,9 +72,12 @@ class PhotoReader:
     def _read_path(self, path: str, started: float) -> Photo:
         photo = Photo(display_path(path))
         try:
-            with open(path, "rb") as file:
+            found_in_folder = isinstance(path, RegularFile)
+            with open(path, "rb", opener=open_at_once if found_in_folder else None) as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
+                    if found_in_folder:
+                        return replace(photo, error=ImageError("not_a_file", "not a regular file"))
                     return self._read_stream(file, photo.path, started)
                 if found.st_size > MAX_BYTES:
                     return replace(photo, error=_too_large())

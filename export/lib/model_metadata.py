@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 
 from flowers_onnx.metadata import SCHEMA, Label, ModelInfo
+from flowers_onnx.text import read_text
 
 
 def write(model: onnx.ModelProto, info: ModelInfo) -> None:
@@ -45,7 +46,7 @@ def read_labels(path: Path, class_order: list[str] | None = None) -> list[Label]
     output order; without it all rows count, sorted as numbers if all ids are numeric.
     Raises ``ValueError``.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(read_text(str(path)))
     match content:
         case dict():
             labels = [label({"class_id": key, "label": name}) for key, name in content.items()]

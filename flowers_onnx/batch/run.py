@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from flowers_onnx import environment
@@ -19,8 +19,10 @@ from flowers_onnx.batch.tally import Tally
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
+from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
@@ -74,13 +76,15 @@ class _Batch:
         }
         self._tally = Tally()
         self._skipped = 0
+        self._raw = RawFiles()
 
     def run(self, output: Output) -> int:
         earlier = output.unfinished + output.published.images
         if earlier:
             self._log.say(f"continues an unfinished run, of which {earlier:,} images are done")
+        # A pipe is read only once.
         if self._options.manifest is None or os.path.isfile(self._options.manifest):
-            self._log.expect(lambda: sum(1 for _ in self._items()))  # a pipe is read only once
+            self._log.expect(lambda: sum(1 for _ in self._items(RawFiles())))
         try:
             self._classify(output)
             output.publish()
@@ -118,15 +122,22 @@ class _Batch:
                 raise OutputError(f"{unread} images in a row can't be read: {result.message}")
 
     def _to_do(self, output: Output) -> Iterator[Item]:
-        for item in self._items():
+        for item in self._items(self._raw):
             if output.claim(item):
                 yield item
             else:
                 self._skipped += 1
 
-    def _items(self) -> Iterator[Item]:
-        for item in _listed(self._options):
-            if self._options.shard.has(item.uri):
+    def _items(self, raw: RawFiles) -> Iterator[Item]:
+        """The images of this shard; its camera raw files are counted in ``raw``."""
+        shard = self._options.shard
+
+        def note(uri: str) -> None:
+            if shard.has(uri):
+                raw.note(local_path(uri) or uri)
+
+        for item in _listed(self._options, note):
+            if shard.has(item.uri):
                 yield item
 
     def _finish(self, earlier: int, tally: Tally) -> None:
@@ -156,6 +167,8 @@ class _Batch:
         )
         if tally.images or not self._skipped:  # else the last one still holds
             record.write(options.record)
+        if self._raw:
+            self._log.say(str(self._raw), severity="WARNING")
         rate = self._tally.images / max(seconds, 1e-9)
         self._log.say(
             f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"
@@ -166,10 +179,10 @@ class _Batch:
         )
 
 
-def _listed(options: Options) -> Iterator[Item]:
+def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
     # What is wrong with the last one is told before the first is read.
-    listings = [images_in(source) for source in options.sources]
+    listings = [images_in(source, on_raw) for source in options.sources]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

@@ -19,8 +19,9 @@ from flowers_onnx.storage.item import Item
 from flowers_onnx.tables.rows import Row, make_row
 from flowers_onnx.tables.schema import utc_now
 
-#: Where the two counters, named by the rows' status, are found when a run has ended.
-COUNTERS = "flowers"
+#: Where the counters are found when a run has ended: two named by the rows' status, and one of the
+#: camera raw files that were passed over.
+COUNTERS, RAW = "flowers", "raw"
 
 _FAILED = "failed"
 
@@ -49,7 +50,8 @@ def build(pipeline: beam.Pipeline, options: Options, run_id: str) -> None:
 
 
 def _list(source: str) -> Iterator[Listed]:
-    for item in store_for(source).list(source):
+    raw = Metrics.counter(COUNTERS, RAW)
+    for item in store_for(source).list(source, lambda _uri: raw.inc()):
         yield item.uri, (item.version, item.size)
 
 

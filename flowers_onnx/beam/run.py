@@ -19,12 +19,13 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from flowers_onnx.beam.options import Files, Options, Table
-from flowers_onnx.beam.pipeline import COUNTERS, build
+from flowers_onnx.beam.pipeline import COUNTERS, RAW, build
 from flowers_onnx.console import say
 from flowers_onnx.environment import new_run_id
 from flowers_onnx.errors import FlowersError, OutputError, UsageError
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
+from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.uris import scheme_of
 
@@ -59,6 +60,8 @@ def run(options: Options) -> int:
     except Exception as error:
         raise OutputError(f"the pipeline failed: {_last_line(error)}") from error
     counts = _counts(result)
+    if counts.get(RAW):
+        say(f"flowers: {RawFiles(counts[RAW])}")
     if counts:
         say(f"flowers: {counts.get('ok', 0):,} named, {counts.get('error', 0):,} failed")
     return 1 if counts.get("error") else 0

@@ -13,6 +13,7 @@ from flowers_onnx.benchmark.output import write
 from flowers_onnx.benchmark.samples import ratio
 from flowers_onnx.environment import MACHINE_FACTS
 from flowers_onnx.errors import UsageError
+from flowers_onnx.text import read_text
 
 Key = tuple[str, int, str]
 
@@ -20,8 +21,7 @@ Key = tuple[str, int, str]
 def load(path: str) -> Document:
     """A result that was saved with ``--format json``, known to be whole; raises ``UsageError``."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(read_text(path))
         if content["kind"] != KIND:
             raise ValueError("of another kind")
     except OSError as error:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from flowers_onnx.errors import ImageError
-from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
+from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff, why_unsupported
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error
 from flowers_onnx.pixels.memory import check, need_of, reserved
@@ -122,8 +122,12 @@ def _identify(file: BinaryIO) -> str:
     name = sniff(header)
     if name is None:
         raise ImageError("not_an_image", "not an image, or of an unknown format")
+    if name == "TIFF":
+        from flowers_onnx.camera_raw import kind_of_tiff  # of few photos
+
+        name = kind_of_tiff(file) or name
     if name not in READABLE:
-        raise ImageError("unsupported", f"{name} images are not supported; convert it to JPEG")
+        raise ImageError("unsupported", why_unsupported(name))
     return name
 
 

@@ -13,7 +13,7 @@ from flowers_onnx import __version__
 from flowers_onnx.report.summary import Species, Summary, species_of
 from flowers_onnx.report.thumbnails import SIZE, Thumbnail
 from flowers_onnx.results import Failure, Prediction
-from flowers_onnx.storage.uris import link, local_path, name_of
+from flowers_onnx.storage.uris import link, name_of, path_in_text
 from flowers_onnx.web import assets
 from flowers_onnx.web.words import Words, safe
 
@@ -152,7 +152,7 @@ class Page:
             self.lacking += 1
             reason = words.text(thumbnail.lack or "gone")
             picture = f'<span class="lack" role="img" aria-label="{alt}, {reason}">{reason}</span>'
-        local = local_path(path)
+        local = path_in_text(path)
         if thumbnail.lack == "gone" or local is None:  # nothing to open: only its name to show
             opener = f'<button type="button">{picture}</button>'
         else:
@@ -171,7 +171,7 @@ class Page:
 
     def _failure(self, failure: Failure) -> str:
         path = failure.path or ""
-        local = local_path(path)
+        local = path_in_text(path)
         shown = f'<bdi class="path">{safe(path)}</bdi>'
         if local is not None and os.path.isfile(local):
             shown = f'<a href="{link(local, self.folder)}" target="_blank">{shown}</a>'

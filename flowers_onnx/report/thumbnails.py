@@ -18,10 +18,10 @@ from flowers_onnx.metadata import Preprocess
 from flowers_onnx.photos import PhotoReader
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Prediction
-from flowers_onnx.sources import Unreadable
+from flowers_onnx.sources import RegularFile, Unreadable
 from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import local_path, scheme_of, split
+from flowers_onnx.storage.uris import path_in_text, scheme_of, split
 
 #: Side in pixels.
 SIZE = 160
@@ -70,9 +70,9 @@ class _Maker:
 
     def _source(self, name: str) -> str | bytes | None:
         """A path, or the bytes of an object in a bucket; None if there is nothing to read."""
-        path = local_path(name)
+        path = path_in_text(name)
         if path is not None:
-            return path if os.path.isfile(path) else None  # a pipe would never end
+            return RegularFile(path) if os.path.isfile(path) else None  # a pipe would never end
         bucket = name
         try:
             bucket = f"{scheme_of(name)}://{split(name)[0]}"

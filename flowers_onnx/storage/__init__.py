@@ -6,10 +6,11 @@ docs/storage-clients.md says why each is reached through the library that it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from flowers_onnx.errors import UsageError
+from flowers_onnx.sources import ignore
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import scheme_of
 
@@ -24,13 +25,14 @@ class Store(Protocol):
     no sense.
     """
 
-    def list(self, uri: str) -> Iterator[Item]:
+    def list(self, uri: str, on_raw: Callable[[str], None] = ignore) -> Iterator[Item]:
         """The images that ``uri`` names, streamed in name order.
 
         ``uri`` is an object, a folder (all of it, at any depth), or a pattern with ``*``,
         ``?``, ``[...]`` and ``**``; what exists wins over a pattern of the same spelling.
         In a bucket, images are told by their suffix, except an object that is named
-        itself; nothing is decoded in names: ``gs://bucket/a%20b.jpg`` has a ``%``.
+        itself; nothing is decoded in names: ``gs://bucket/a%20b.jpg`` has a ``%``. Left out is
+        what ``sources.passed_over`` tells, and camera raw files, whose URIs ``on_raw`` gets.
         Raises before it returns if the first page tells, later otherwise.
         """
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from flowers_onnx.errors import ImageError, OutputError, StorageError, UsageError
 from flowers_onnx.image_formats import MAX_BYTES
-from flowers_onnx.sources import Unreadable
+from flowers_onnx.sources import RawFiles, Unreadable, ignore
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.uris import local_path
 
 
-def images_in(source: str) -> Iterator[Item]:
+def images_in(source: str, on_raw: Callable[[str], None] = ignore) -> Iterator[Item]:
     """The images that ``source`` names, at least one of which is known to be there.
 
-    Raises ``UsageError`` at once if there are none, and here or later for what can't be listed;
-    ``OutputError`` for what may be listed the next time.
+    ``on_raw`` gets the URIs of camera raw files, which are left out. Raises ``UsageError`` at once
+    if there are no images, and here or later for what can't be listed; ``OutputError`` for what
+    may be listed the next time.
     """
-    listing = _listed(source)
+    raw = RawFiles()
+
+    def note(uri: str) -> None:
+        raw.note(local_path(uri) or uri)
+        on_raw(uri)
+
+    listing = _listed(source, note)
     first = next(listing, None)
     if first is None:
-        raise UsageError(f"no images in {source}")
+        raise UsageError(f"no images in {source}" + (f"; {raw}" if raw else ""))
     return chain([first], listing)
 
 
@@ -37,9 +45,9 @@ def read_image(item: Item) -> tuple[bytes | Unreadable, Item]:
         return Unreadable(item.uri, ImageError(error.code, str(error))), item
 
 
-def _listed(source: str) -> Iterator[Item]:
+def _listed(source: str, on_raw: Callable[[str], None]) -> Iterator[Item]:
     try:
-        yield from store_for(source).list(source)
+        yield from store_for(source).list(source, on_raw)
     except StorageError as error:
         kind = OutputError if error.code == "read_error" else UsageError
         raise kind(str(error)) from error

@@ -6,12 +6,12 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from flowers_onnx.atomic import create, replacing
 from flowers_onnx.errors import StorageError, UsageError
-from flowers_onnx.sources import STDIN, Unreadable, expand
+from flowers_onnx.sources import STDIN, Unreadable, expand, ignore, open_at_once
 from flowers_onnx.storage.failures import of_file, refuse_larger, reported
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import file_uri, literal_prefix, path_of
@@ -20,18 +20,18 @@ from flowers_onnx.storage.uris import file_uri, literal_prefix, path_of
 class LocalStore:
     """A ``Store`` of files; ``Item.version`` is ``<size>-<mtime in ns>``."""
 
-    def list(self, uri: str) -> Iterator[Item]:
+    def list(self, uri: str, on_raw: Callable[[str], None] = ignore) -> Iterator[Item]:
         try:
             path = path_of(uri)
         except UsageError as error:
             raise UsageError(f"can't list {uri}: {error}") from error
         if literal_prefix(path) == path and not os.path.lexists(path):
             raise StorageError("not_found", f"{uri}: no such file or folder")
-        return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path)
+        return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path, on_raw)
 
     def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
         try:
-            with open(_path(item.uri), "rb", buffering=0, opener=_open) as file:
+            with open(_path(item.uri), "rb", buffering=0, opener=open_at_once) as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
                     raise StorageError("not_a_file", "not a regular file")
@@ -111,8 +111,8 @@ def _ready(uri: str) -> str:
     return path
 
 
-def _items(word: str) -> Iterator[Item]:
-    for found in expand([word], None):
+def _items(word: str, on_raw: Callable[[str], None]) -> Iterator[Item]:
+    for found in expand([word], None, lambda path: on_raw(file_uri(path))):
         match found:
             case str():
                 yield _describe(found)
@@ -130,11 +130,6 @@ def _describe(path: str) -> Item:
 
 def _version(found: os.stat_result) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}"
-
-
-def _open(path: str, flags: int) -> int:
-    """Open without waiting for the other end, should it be a named pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _start(prefix: str) -> str:

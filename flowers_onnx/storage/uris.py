@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 from typing import NamedTuple
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes
 
 from flowers_onnx.errors import StorageError, UsageError
+from flowers_onnx.file_uris import is_file_uri, path_of_file
+from flowers_onnx.text import path_in
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _TABLE = re.compile(r"([a-z][\w.:-]*)\.(\w+)\.([\w-]+)", re.ASCII)
@@ -63,13 +65,7 @@ def path_of(place: str) -> str:
 
     Raises ``UsageError`` for a file on another machine.
     """
-    if scheme_of(place) != "file" or not _SCHEME.match(place):
-        return place
-    host, slash, path = _after_scheme(place).partition("/")
-    if host not in {"", "localhost"}:
-        raise UsageError("a file on another machine; file:///PATH has three slashes")
-    path = os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
-    return path[1:] if os.path.splitdrive(path[1:])[0] else path  # /C:/a of Windows
+    return path_of_file(place) if is_file_uri(place) else place
 
 
 def local_path(place: str) -> str | None:
@@ -80,6 +76,12 @@ def local_path(place: str) -> str | None:
         return path_of(place)
     except UsageError:
         return None
+
+
+def path_in_text(place: str) -> str | None:
+    """``local_path`` of a place that a text names, such as a result: see ``text.path_in``."""
+    path = local_path(place)
+    return path if path is None or is_file_uri(place) else path_in(path)
 
 
 def uri_of(place: str) -> str:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import MAX_BYTES
+from flowers_onnx.text import as_utf8
 
 #: Longest line: the largest photo in base64, and room for the rest of the request.
 MAX_LINE = MAX_BYTES * 4 // 3 + (1 << 20)
@@ -25,7 +26,7 @@ class Frame:
 
 def json_lines(stream: BinaryIO) -> Iterator[Frame]:
     """One frame a line, each without its line feed; what follows the last one counts too."""
-    number = 0
+    number, stream = 0, as_utf8(stream)
     while line := stream.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE and not line.endswith(b"\n"):

@@ -13,8 +13,9 @@ from flowers_onnx.errors import ImageError, from_os_error
 from flowers_onnx.metadata import LANGUAGES
 from flowers_onnx.photos import display_path
 from flowers_onnx.results import Query
-from flowers_onnx.sources import Unreadable
+from flowers_onnx.sources import RegularFile, Unreadable, named_file
 from flowers_onnx.stream.framing import Frame
+from flowers_onnx.text import path_in
 
 _FIELDS = ("id", "path", "bytes", "top_k", "lang")
 
@@ -79,8 +80,9 @@ def _fields(line: bytes) -> dict[str, Any]:
 
 def _source(fields: dict[str, Any]) -> str | bytes | Unreadable:
     match fields.get("path"), fields.get("bytes"):
-        case str(path), None:
-            return _regular_file(path)
+        case str(text), None:
+            path = named_file(path_in(text))
+            return path if isinstance(path, Unreadable) else _regular_file(path)
         case None, str(encoded):
             try:
                 return binascii.a2b_base64(encoded, strict_mode=True)
@@ -93,7 +95,7 @@ def _regular_file(path: str) -> str | Unreadable:
     """Opening a pipe that nobody writes to would stop the stream."""
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
-            return path
+            return RegularFile(path)
         error = ImageError("not_a_file", "not a regular file")
     except OSError as found:
         error = from_os_error(found)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from flowers_onnx.console import say
 from flowers_onnx.record import Field, to_json
 from flowers_onnx.tables.schema import AnyRow, Cell, Schema
+from flowers_onnx.text import open_utf8
 
 #: Far more than a row has; keeps a file without line ends from being read as one line.
 _MAX_LINE = 1 << 24
@@ -28,7 +29,7 @@ class JsonLines:
         self._beginning = f'{{"{schema.fields[0].name}": "'.encode()
 
     def read(self, path: str) -> Iterator[AnyRow]:
-        with open(path, "rb") as file:
+        with open_utf8(path) as file:
             for number, line in enumerate(_lines(file), 1):
                 try:
                     row = json.loads(line)
@@ -54,7 +55,7 @@ class Csv:
         self._header = ",".join(field.name for field in schema.flat)
 
     def read(self, path: str) -> Iterator[AnyRow]:
-        with open(path, "rb") as file:
+        with open_utf8(path) as file:
             if next(_lines(file)).rstrip(b"\r\n").decode(errors="replace") != self._header:
                 raise ValueError("its header is another")
             for number, record in enumerate(_records(file), 1):

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from flowers_onnx.errors import UsageError, from_os_error
 from flowers_onnx.record import Record, fields_of, flat_fields
@@ -17,6 +18,7 @@ from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
 from flowers_onnx.tables import format_for
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow, unflatten
+from flowers_onnx.text import open_lines
 
 #: `flowers classify` writes them too, without the fields of a batch.
 _TEXT = (".jsonl", ".json", ".csv")
@@ -80,14 +82,20 @@ def _local(place: str) -> Iterator[str]:
 
 
 def _text_rows(suffix: str, path: str, place: str) -> Iterator[AnyRow]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open_lines(path, place) as lines:
         match suffix:
             case ".jsonl":
-                yield from _json_lines(file, place)
+                yield from _json_lines(lines, place)
             case ".json":
-                yield from json.load(file)
+                yield from json.loads("".join(lines))
             case _:
-                yield from _csv_rows(file)
+                header = next(lines, "")
+                if header.count(";") > header.count(","):
+                    raise UsageError(
+                        f"{place} has semicolons, as spreadsheets save it; give the file that "
+                        "flowers wrote"
+                    )
+                yield from _csv_rows(chain([header], lines))
 
 
 def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:

@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.server import free_port, running
+from raw_files import RAW_FILES
 from support import (
     BATCH_FIELDS,
     FLOWERS,
@@ -72,6 +73,7 @@ def photos(tmp_path: Path, sample: Path) -> Path:
     (folder / "broken.jpg").write_bytes(sample.read_bytes()[:500])
     (folder / "empty.png").write_bytes(b"")
     (folder / "notes.txt").write_text("no image")
+    (folder / "c.NEF").write_bytes(RAW_FILES["nef"])
     return folder
 
 
@@ -145,7 +147,10 @@ def test_the_rows_are_those_of_the_batch(flowers: Run, photos: Path, tmp_path: P
     # The second source is a part of the first: each image has one row all the same.
     done = flowers("beam", photos, photos / "more", "--out", out / "beam.jsonl", *how)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode() == "flowers: 4 named, 2 failed\n"
+    assert done.stderr.decode() == (
+        "flowers: 1 camera raw file skipped: export JPEGs, or use those beside them\n"
+        "flowers: 4 named, 2 failed\n"
+    )
     flowers("batch", photos, "--out", out / "batch.jsonl", *how)
     rows = shared_text("beam-*-of-*.jsonl", out)
     assert len(rows) == 6

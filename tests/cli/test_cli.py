@@ -7,12 +7,15 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from raw_files import RAW_FILES
 from support import FLOWERS, PATIENCE, Run, job, needs, posix, wait_until
 
 import flowers_onnx
@@ -269,6 +272,56 @@ def test_info(flowers: Run) -> None:
     assert facts["environment"]["threads"] == 1
     assert facts["environment"]["telemetry"] == "off"
     assert b"sha256: " in flowers("info").stdout
+
+
+@posix
+def test_pipes_are_read_where_they_are_named_and_nowhere_else(
+    flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    shutil.copy(sample, folder)
+    for words in (["f"], ["f/*"]):
+        done = flowers("classify", *words, "--format", "jsonl")
+        found: list[Any] = [record["error"] for record in records(done.stdout)]
+        codes = [error and error["code"] for error in found]
+        assert (done.returncode, codes) == (1, [None, "not_a_file"])
+    named = '"$0" classify /dev/stdin <(cat "$1") f/pipe.jpg --format jsonl < "$1"'
+    script = f'{named} & cat "$1" > f/pipe.jpg; wait $!'
+    done = subprocess.run(
+        ["bash", "-c", script, FLOWERS, sample],
+        capture_output=True, cwd=tmp_path, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    labels = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+    assert labels == ["pink-yellow dahlia"] * 3
+
+
+def test_raw_files_beside_photos_are_told_once(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for name in ("1", "2"):
+        shutil.copy(sample, folder / f"{name}.jpg")
+        (folder / f"{name}.NEF").write_bytes(RAW_FILES["nef"])
+    told = b"2 camera raw files skipped (1.NEF, 2.NEF): export JPEGs, or use those beside them\n"
+    done = flowers("classify", "f")
+    assert (done.returncode, done.stderr) == (0, b"flowers: " + told)
+    assert len(done.stdout.splitlines()) == 2
+    done = flowers("batch", "f", "--out", "r.jsonl")
+    assert (done.returncode, done.stderr.count(told)) == (0, 1)
+    done = flowers("batch", "f", "--out", "r.jsonl", "--log_format", "json")
+    assert told.decode().strip() in [record["message"] for record in records(done.stderr)]
+    done = flowers("classify", "f/1.NEF")
+    assert done.returncode == 1
+    assert b"f/1.NEF: camera raw: export a JPEG, or use the one beside it (unsupp" in done.stderr
+    for name in ("1", "2"):
+        (folder / f"{name}.jpg").unlink()
+    done = flowers("batch", "f", "--out", "other.jsonl")
+    assert (done.returncode, done.stderr) == (2, b"flowers: no images in f; " + told)
+    done = flowers("classify", "f")
+    assert done.returncode == 1
+    assert b"f: no images in this folder (no_images)" in done.stderr
+    assert told in done.stderr
 
 
 @posix

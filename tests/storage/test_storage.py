@@ -144,6 +144,50 @@ def test_what_exists_wins_over_the_pattern(place: Place) -> None:
     assert place.listed("[a].jpg") == [place.uri("[a].jpg")]
 
 
+def test_a_folder_that_exists_wins_over_the_pattern(place: Place) -> None:
+    for name in ("trip [2024]/1.jpg", "trip 2/2.jpg", "[a]/b/[c]/3.jpg", "[a]/b/c/4.jpg"):
+        place.put(name, b"x")
+    for word, expected in {
+        "trip [2024]/*.jpg": ["trip [2024]/1.jpg"],
+        "trip [2024]/": ["trip [2024]/1.jpg"],
+        "trip [2024]": ["trip [2024]/1.jpg"],
+        "trip [0-9]/*.jpg": ["trip 2/2.jpg"],
+        "[a]/b/[c]/*.jpg": ["[a]/b/[c]/3.jpg"],
+        "[a]/**/[34].jpg": ["[a]/b/[c]/3.jpg", "[a]/b/c/4.jpg"],
+        "?a?/b/[!x]/*.jpg": ["[a]/b/c/4.jpg"],
+    }.items():
+        assert (word, place.listed(word)) == (word, [place.uri(name) for name in expected])
+
+
+def test_what_is_not_the_users_own_is_left_out(place: Place) -> None:
+    others = [f"f/{name}/a.jpg" for name in ("#recycle", ".Trash-0", "@eaDir", "__MACOSX/x")]
+    for name in (*others, "f/._b.jpg", "f/b.jpg", "f/sub/$RECYCLE.BIN/c.jpg", "f/sub/c.jpg"):
+        place.put(name, b"x")
+    mine = [place.uri(name) for name in ("f/b.jpg", "f/sub/c.jpg")]
+    assert place.listed("f") == place.listed("f/") == place.listed("f/**/*.jpg") == mine
+    assert place.listed("f/*.jpg") == mine[:1]
+    for name in others:  # unless it is named
+        folder = name.rpartition("/")[0]
+        assert place.listed(folder) == place.listed(f"{folder}/*.jpg") == [place.uri(name)]
+        assert place.listed(name) == [place.uri(name)]
+    assert place.listed("f/@*/*.jpg") == [place.uri("f/@eaDir/a.jpg")]
+
+
+def test_raw_files_are_told_apart(place: Place) -> None:
+    for name in ("f/1.jpg", "f/1.NEF", "f/2.CR3", "f/@eaDir/2.cr3", "f/sub/3.dng", "f/notes.txt"):
+        place.put(name, b"x")
+    for word, expected in {
+        "f": ["f/1.NEF", "f/2.CR3", "f/sub/3.dng"],
+        "f/**/*.*": ["f/1.NEF", "f/2.CR3", "f/sub/3.dng"],
+        "f/1.*": ["f/1.NEF"],
+    }.items():
+        raw: list[str] = []
+        images = [item.uri for item in place.store.list(place.base + word, raw.append)]
+        assert place.uri("f/1.jpg") in images
+        assert (word, raw) == (word, [place.uri(name) for name in expected])
+    assert place.listed("f/2.CR3") == [place.uri("f/2.CR3")]  # unless it is named
+
+
 def test_listing_describes_what_reading_gives(place: Place) -> None:
     fill(place)
     for listed in place.store.list(place.base):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
+from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.results import Query
@@ -56,7 +57,7 @@ def classify(
     def work() -> int:
         from flowers_onnx.classifier import Classifier
         from flowers_onnx.machine import share_one_heap
-        from flowers_onnx.sources import expand
+        from flowers_onnx.sources import RawFiles, expand
         from flowers_onnx.writers import open_output, result_writer
 
         if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
@@ -64,7 +65,11 @@ def classify(
         classifier = Classifier(model, threads=threads, max_pixels=max_pixels)
         with open_output(out) as stream:
             writer = result_writer(format, stream, show=top_k or 1)
-            sources = expand(paths, sys.stdin.buffer if sys.stdin else None)
-            return 1 if writer.write_all(classifier.results(sources, query)) else 0
+            raw = RawFiles()
+            sources = expand(paths, sys.stdin.buffer if sys.stdin else None, raw.note)
+            failures = writer.write_all(classifier.results(sources, query))
+        if raw:
+            say(f"flowers: {raw}")
+        return 1 if failures else 0
 
     return Job(work)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from flowers_onnx.atomic import replacing
 from flowers_onnx.errors import UsageError
+from flowers_onnx.text import read_text
 
 NAME = "review.csv"
 #: ``file`` is relative to the list; the last two are empty until somebody has looked.
@@ -27,11 +28,10 @@ def read(path: str) -> list[Reviewed]:
     As spreadsheets write it: with a mark at the start, with semicolons, with columns of one's own.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        text = read_text(path)
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"{path} can't be read: {error}") from error
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","
