@@ -22,6 +22,7 @@ from flowers_onnx.pixels.jpeg import check_scans, keeps_coefficients
 from flowers_onnx.pixels.memory import COSTLY_FORMATS, area, cost_of, largest_area, reserved
 from flowers_onnx.pixels.orientation import displayed_size, orientation_of, upright
 from flowers_onnx.pixels.square import HEADROOM, square
+from flowers_onnx.pixels.told import told_by
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -78,11 +79,12 @@ def _prepare(
     image: Image.Image, size: tuple[int, int], preprocess: Preprocess, started: float
 ) -> Decoded:
     """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
+    told = told_by(image)
     _load(image)
     loaded = time.perf_counter()
     orientation = orientation_of(image)
     # The crop is centred, so turning the small square equals turning the large image.
-    pixels = np.asarray(upright(square(image, preprocess), orientation))
+    pixels = np.asarray(upright(square(image, preprocess, told), orientation))
     width, height = displayed_size(size, orientation)
     ended = time.perf_counter()
     return Decoded(pixels, width, height, (loaded - started) * 1e3, (ended - loaded) * 1e3)
@@ -105,11 +107,17 @@ def _identify(file: BinaryIO) -> str:
 def _open(file: BinaryIO, name: str) -> Image.Image:
     """The image, not decoded yet."""
     try:
+        if name == "TIFF":
+            from flowers_onnx.pixels import tiff
+
+            return tiff.opened(file)
         import_module(f"PIL.{READABLE[name]}")
         # Not `Image.open`, which loads five plugins for any format, and warns of large
         # images by a filter that threads share; `_prepare` sets the limit.
         make, _ = Image.OPEN[name]
         return make(file, "")
+    except ImageError:
+        raise
     except Exception as error:
         raise decoding_error(error) from error
 
@@ -118,4 +126,9 @@ def _load(image: Image.Image) -> None:
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise nearly every built-in error
+        if image.format == "TIFF":
+            from flowers_onnx.pixels import tiff
+
+            if known := tiff.undecoded(image):
+                raise known from error
         raise decoding_error(error) from error
