@@ -91,10 +91,10 @@ def _lab(light: Sequence[float]) -> list[int]:
     return [min(255, max(0, round(float(value)))) for value in lab]
 
 
-_SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-SRGB = rgb(_SRGB_PRIMARIES, srgb_curve())
-SRGB_GAMMA = rgb(_SRGB_PRIMARIES, gamma(2.2))
-LINEAR = rgb(_SRGB_PRIMARIES, gamma(1))
+SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+SRGB = rgb(SRGB_PRIMARIES, srgb_curve())
+SRGB_GAMMA = rgb(SRGB_PRIMARIES, gamma(2.2))
+LINEAR = rgb(SRGB_PRIMARIES, gamma(1))
 P3 = rgb(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), PARAMETRIC)
 ADOBE = rgb(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), gamma(2.2))
 PROPHOTO = rgb(((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)), gamma(1.8), _D50_WHITE)

@@ -10,6 +10,7 @@ import io
 import struct
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ _SRGB = np.array(
 #: In 8 bits: what profiles of sRGB differ by.
 _SAME = 2
 _GAMMAS, _SAME_GAMMA = (0.1, 5.0), 0.1
+#: What white becomes at least and black at most; a profile that does else is broken.
+_WHITE, _BLACK = 192, 96
 _NO_CACHE = 0x40  # lcms2.h: a transform that threads share needs none
 
 
@@ -66,17 +69,29 @@ def without_gamma(image: Image.Image, gamma: float) -> Image.Image:
 def _made(profile: bytes) -> Convert | None:
     """What turns pixels into sRGB; None if they are that, or if the profile is broken."""
     try:
-        tags = _tags(profile)
-        if b"A2B0" in tags or profile[16:20] == b"CMYK" or profile[20:24] != b"XYZ ":
+        tags, mode = _tags(profile), _MODES[profile[16:20]]
+        if b"A2B0" in tags or mode == "CMYK" or profile[20:24] != b"XYZ ":
             # One of tables may say that it describes sRGB.
             is_srgb = b"sRGB" in tags.get(b"desc", b"").replace(b"\0", b"")
-            return None if is_srgb else _by_little_cms(profile)
-        if profile[16:20] == b"GRAY":
-            return _by_curve(_light(tags[b"kTRC"]))
-        columns = [struct.unpack_from(">3i", tags[name], 8) for name in _COLORANTS]
-        return _by_matrix([_light(tags[name]) for name in _CURVES], np.array(columns).T / 65536)
+            convert = None if is_srgb else _by_little_cms(profile, mode)
+        elif mode == "L":
+            convert = _by_curve(_light(tags[b"kTRC"]))
+        else:
+            columns = [struct.unpack_from(">3i", tags[name], 8) for name in _COLORANTS]
+            curves = [_light(tags[name]) for name in _CURVES]
+            convert = _by_matrix(curves, np.array(columns).T / 65536)
+        if convert and not _makes_sense(convert, mode):
+            return None
     except Exception:  # struct, NumPy and Little CMS raise nearly every built-in error
         return None
+    return convert
+
+
+def _makes_sense(convert: Convert, mode: str) -> bool:
+    """Whether white stays white, about, and black black."""
+    ends: tuple[Any, Any] = ((0,) * 4, (255,) * 4) if mode == "CMYK" else ("white", "black")
+    white, black = (np.asarray(convert(Image.new(mode, (1, 1), end))) for end in ends)
+    return bool(white.min() >= _WHITE and black.max() <= _BLACK)
 
 
 _kept = lru_cache(maxsize=8)(_made)
@@ -162,13 +177,13 @@ def _is_same(some: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> b
     return bool(np.abs(some.astype(int) - other).max() <= _SAME)
 
 
-def _by_little_cms(profile: bytes) -> Convert:
+def _by_little_cms(profile: bytes, mode: str) -> Convert:
     from PIL import ImageCms
 
     transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
-        _MODES[profile[16:20]],
+        mode,
         "RGB",
         ImageCms.Intent.PERCEPTUAL,
         ImageCms.Flags(_NO_CACHE),

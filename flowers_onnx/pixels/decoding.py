@@ -82,6 +82,8 @@ def _prepare(
     told = told_by(image)
     _load(image)
     loaded = time.perf_counter()
+    if image.format == "TIFF":  # Pillow has turned it
+        size = image.size
     orientation = orientation_of(image)
     # The crop is centred, so turning the small square equals turning the large image.
     pixels = np.asarray(upright(square(image, preprocess, told), orientation))
@@ -99,7 +101,7 @@ def _identify(file: BinaryIO) -> str:
     name = sniff(header)
     if name is None:
         raise ImageError("not_an_image", "not an image, or of an unknown format")
-    if name not in READABLE:
+    if name not in READABLE and name != "HEIC":
         raise ImageError("unsupported", f"{name} images are not supported; convert it to JPEG")
     return name
 
@@ -111,6 +113,10 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
             from flowers_onnx.pixels import tiff
 
             return tiff.opened(file)
+        if name == "HEIC":
+            from flowers_onnx.pixels import heic
+
+            return heic.opened(file)
         import_module(f"PIL.{READABLE[name]}")
         # Not `Image.open`, which loads five plugins for any format, and warns of large
         # images by a filter that threads share; `_prepare` sets the limit.
@@ -125,10 +131,7 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
 def _load(image: Image.Image) -> None:
     try:
         image.load()
+    except ImageError:
+        raise
     except Exception as error:  # Pillow's decoders raise nearly every built-in error
-        if image.format == "TIFF":
-            from flowers_onnx.pixels import tiff
-
-            if known := tiff.undecoded(image):
-                raise known from error
         raise decoding_error(error) from error

@@ -42,13 +42,27 @@ _UNSIGNED = "I;32N"
 _lock = threading.Lock()
 
 
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """As Pillow reads it, with errors for people."""
+
+    def load(self) -> Any:
+        """Decode it; raises ``ImageError`` for a compression that can't be."""
+        try:
+            return super().load()
+        except Exception as error:
+            number = _one(self.tag_v2, _COMPRESSION)
+            if number in _MAY_BE_MISSING:
+                raise _of_compression(number) from error
+            raise
+
+
 def opened(file: BinaryIO) -> TiffImagePlugin.TiffImageFile:
     """The image, not decoded yet; raises ``ImageError`` for a kind that can't be."""
     tags = _directory(file)
     file.seek(0)
     try:
         with _libtiff_alone() if _confuses_pillow(tags) else nullcontext():
-            return TiffImagePlugin.TiffImageFile(file, "")
+            return _Tiff(file, "")
     except Exception as error:
         if "pixel mode" in str(error) or not _is_known(tags):
             raise _named(tags) from error
@@ -87,12 +101,6 @@ def _libtiff_alone() -> Iterator[None]:
             yield
         finally:
             TiffImagePlugin.READ_LIBTIFF = False
-
-
-def undecoded(image: Image.Image) -> ImageError | None:
-    """Why an image that was opened can't be loaded, if that isn't the file's fault."""
-    number = _one(_tags(image), _COMPRESSION)
-    return _of_compression(number) if number in _MAY_BE_MISSING else None
 
 
 def told_by_tiff(image: Image.Image) -> Told:
