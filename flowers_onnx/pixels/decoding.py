@@ -22,11 +22,12 @@ from flowers_onnx.pixels.orientation import displayed_size, orientation_of, upri
 from flowers_onnx.pixels.reader import Mended, Reader
 from flowers_onnx.pixels.reduction import HEADROOM
 from flowers_onnx.pixels.square import square
+from flowers_onnx.pixels.told import told_by
 
 Pixels = npt.NDArray[np.uint8]
 
 #: Those that have a way of their own, in a module of their name.
-_OWN_WAY = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"}
+_OWN_WAY = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"}
 #: What may be the fault of something that the picture doesn't need.
 _MENDABLE = {"corrupt", "truncated", "unsupported"}
 
@@ -78,6 +79,8 @@ def _read(
     with reserved(early, max_pixels) if early else nullcontext():
         try:
             image = reader.open(source.file)
+        except ImageError:
+            raise
         except Exception as error:  # Pillow's decoders raise nearly every built-in error
             raise decoding_error(error, reader.name) from error
         image.info.update(source.info)
@@ -103,11 +106,14 @@ def _prepare(
     image: Image.Image, size: tuple[int, int], preprocess: Preprocess, started: float
 ) -> Decoded:
     """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
+    told = told_by(image)
     _load(image)
+    if image.format == "TIFF":  # Pillow has turned it
+        size = image.size
     loaded = time.perf_counter()
     orientation = orientation_of(image)
     # The crop is centred, so turning the small square equals turning the large image.
-    pixels = np.asarray(upright(square(image, preprocess), orientation))
+    pixels = np.asarray(upright(square(image, preprocess, told), orientation))
     width, height = displayed_size(size, orientation)
     ended = time.perf_counter()
     return Decoded(pixels, width, height, (loaded - started) * 1e3, (ended - loaded) * 1e3)
@@ -126,7 +132,7 @@ def _identify(file: BinaryIO) -> str:
         from flowers_onnx.camera_raw import kind_of_tiff  # of few photos
 
         name = kind_of_tiff(file) or name
-    if name not in READABLE:
+    if name not in READABLE and name != "HEIC":
         raise ImageError("unsupported", why_unsupported(name))
     return name
 
@@ -142,5 +148,7 @@ def _reader(name: str, file: BinaryIO) -> Reader:
 def _load(image: Image.Image) -> None:
     try:
         image.load()
+    except ImageError:
+        raise
     except Exception as error:
         raise decoding_error(error, image.format) from error

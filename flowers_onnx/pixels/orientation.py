@@ -28,8 +28,19 @@ def displayed_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """How a loaded image must be turned, by its EXIF or XMP: 1 for not at all, never an error."""
+    """How a loaded image must be turned: 1 for not at all, never an error.
+
+    EXIF says so, a PNG's text chunk of EXIF where there is no other, or XMP where EXIF is silent.
+    An AVIF is turned by its own properties alone, which Pillow hands on as EXIF; a HEIC, by the
+    same, is upright already.
+    """
     try:
-        return int(image.getexif().get(_TAG, 1))
+        if image.format == "AVIF":
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+        else:
+            exif = image.getexif()
+        value = exif.get(_TAG)
     except Exception:  # broken EXIF is common, and no reason to lose the photo
         return 1
+    return value if isinstance(value, int) else 1

@@ -1,31 +1,44 @@
-"""A loaded image made smaller before its mode is converted, so that this stays cheap."""
+"""A loaded image over white and made smaller, a part at a time, so that this stays cheap."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from PIL import Image
 
 from flowers_onnx.metadata import Preprocess
+from flowers_onnx.pixels.told import PLAIN, Box, Told
 
 #: The decoder may leave an image this many times larger than needed, never less: a
 #: reduction in the JPEG decoder down to the very size would cost accuracy.
 HEADROOM = 2
 
-#: These are averaged as they are.
-_PLAIN = {"RGB", "L", "CMYK", "RGBX"}
-#: What averaging makes of others, where it isn't RGB.
-_AVERAGED = {"LA": "LA", "La": "LA", "1": "L"}
+#: These are averaged as they are; what others become for it, where it isn't RGB.
+_PLAIN, _AVERAGED = {"RGB", "L", "CMYK", "RGBX"}, {"1": "L"}
 #: Pixels that are converted at a time.
-_STRIP = 1 << 20
+_BAND = 1 << 20
 
 
-def reduced(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Shrink a large image by a whole factor; its mode becomes one that can be averaged."""
+def reduced(image: Image.Image, preprocess: Preprocess, told: Told = PLAIN) -> Image.Image:
+    """Shrink a large image by a whole factor; what is transparent becomes white before.
+
+    The result has one of the modes RGB, L, CMYK and RGBX: the pixels are those of an image
+    that was converted whole.
+    """
     side = min(image.size) * preprocess.crop_fraction
-    factor = int(side // (HEADROOM * preprocess.size))
-    is_plain = image.mode in _PLAIN and "transparency" not in image.info
-    if factor < 2:
-        return image if is_plain else _middle(image)
-    return image.reduce(factor) if is_plain else _reduced_in_strips(image, factor)
+    factor = max(1, int(side // (HEADROOM * preprocess.size)))
+    is_clear = bool(told.drawn) or image.has_transparency_data or image.mode in ("La", "RGBa")
+    if not is_clear and image.mode in _PLAIN:
+        return image.reduce(factor) if factor > 1 else image
+    if factor == 1 and not told.drawn:
+        image = _middle(image)
+    mode = "RGB" if is_clear else _AVERAGED.get(image.mode, "RGB")
+    small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    small.info = image.info
+    for (_, top, _, _), part in bands(image, factor):
+        whole = _over_white(part, top, told) if is_clear else part.convert(mode)
+        small.paste(whole.reduce(factor) if factor > 1 else whole, (0, top // factor))
+    return small
 
 
 def _middle(image: Image.Image) -> Image.Image:
@@ -36,16 +49,29 @@ def _middle(image: Image.Image) -> Image.Image:
     return image.crop((left, top, width - left, height - top)) if left or top else image
 
 
-def _reduced_in_strips(image: Image.Image, factor: int) -> Image.Image:
-    """The same pixels as if all of the image were converted first."""
+def bands(image: Image.Image, multiple: int = 1) -> Iterator[tuple[Box, Image.Image]]:
+    """Copies of all of ``image`` from top to bottom, of a multiple of so many rows each."""
     width, height = image.size
-    if "transparency" in image.info or image.mode in {"PA", "RGBa", "RGBA"}:
-        mode = "RGBA"
-    else:
-        mode = _AVERAGED.get(image.mode, "RGB")
-    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
-    rows = max(1, _STRIP // (width * factor)) * factor
+    rows = max(1, _BAND // (width * multiple)) * multiple
     for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height))).convert(mode)
-        small.paste(strip.reduce(factor), (0, top // factor))
-    return small
+        box = (0, top, width, min(top + rows, height))
+        yield box, image.crop(box)
+
+
+def _over_white(part: Image.Image, top: int, told: Told) -> Image.Image:
+    """A band that begins at row ``top``, in RGB; only what is drawn of it."""
+    if told.clear is not None:
+        part.info["transparency"] = told.clear
+    # There is no way from premultiplied grey to RGBA at once.
+    opaque = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
+    alpha = opaque.getchannel("A")
+    if told.drawn:
+        left, first, right, last = told.drawn
+        box = (left, max(0, first - top), right, min(part.height, last - top))
+        drawn = Image.new("L", part.size)
+        if box[1] < box[3]:
+            drawn.paste(alpha.crop(box), box[:2])
+        alpha = drawn
+    white = Image.new("RGB", part.size, "white")
+    white.paste(opaque, mask=alpha)
+    return white

@@ -1,0 +1,189 @@
+"""TIFF: what Pillow reads wrongly is read rightly or refused, and what it can't read is named."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, BinaryIO
+
+from PIL import Image, ImagePalette, TiffImagePlugin
+
+from flowers_onnx.errors import ImageError
+from flowers_onnx.pixels.errors import unsupported
+from flowers_onnx.pixels.reader import Reader
+from flowers_onnx.pixels.told import PLAIN, Told
+
+_BITS, _COMPRESSION, _PHOTOMETRIC = 258, 259, 262
+_FILL, _PLANAR, _PALETTE, _EXTRA, _FORMAT = 266, 284, 320, 338, 339
+_RAW, _WHITE_IS_ZERO, _YCBCR = 1, 0, 6
+_KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
+
+#: Compressions by number, for people: what the standard has, and what programs write.
+_COMPRESSIONS = {
+    6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32766: "NeXT's method", 32771: "aligned CCITT",
+    32809: "ThunderScan", 32908: "Pixar's method", 32909: "Pixar's method", 33003: "JPEG 2000",
+    33004: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "LogLuv", 34677: "LogLuv",
+    34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG", 34925: "LZMA", 34933: "PNG",
+    34934: "JPEG XR", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+#: libtiff may have been built without these.
+_MAY_BE_MISSING = {6, 32809, 34676, 34677, 50001}
+_MODELS = {
+    0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab",
+    10: "Lab", 32844: "LogLuv", 32845: "LogLuv",
+}  # fmt: skip
+
+#: libtiff gives numbers in the machine's order, which Pillow heeds for some of its modes only.
+_NATIVE = {
+    "F;32F": "F;32NF", "F;32BF": "F;32NF", "I;32S": "I;32NS", "I;32BS": "I;32NS",
+}  # fmt: skip
+#: Pillow takes numbers without sign for such with one.
+_UNSIGNED = "I;32N"
+
+_lock = threading.Lock()
+
+
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """As Pillow reads it, with errors for people."""
+
+    def load(self) -> Any:
+        """Decode it; raises ``ImageError`` for a compression that can't be."""
+        try:
+            return super().load()
+        except Exception as error:
+            number = _one(self.tag_v2, _COMPRESSION)
+            if number in _MAY_BE_MISSING:
+                raise _of_compression(number) from error
+            raise
+
+
+class FormatReader(Reader):
+    """Pillow's, once it is known that Pillow reads this kind rightly."""
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        """The image, not decoded yet; raises ``ImageError`` for a kind that can't be."""
+        return opened(file)
+
+
+def opened(file: BinaryIO) -> TiffImagePlugin.TiffImageFile:
+    """The image, not decoded yet; raises ``ImageError`` for a kind that can't be."""
+    tags = _directory(file)
+    file.seek(0)
+    try:
+        with _libtiff_alone() if _confuses_pillow(tags) else nullcontext():
+            return _Tiff(file, "")
+    except Exception as error:
+        if "pixel mode" in str(error) or not _is_known(tags):
+            raise _named(tags) from error
+        raise
+
+
+def _directory(file: BinaryIO) -> Mapping[int, Any]:
+    """The tags of the first page; none if they can't be read."""
+    header = file.read(16)
+    if header.startswith(b"MM\0+"):
+        raise unsupported("a big-endian BigTIFF")
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header if header[2] == 43 else header[:8])
+        file.seek(tags.next)
+        tags.load(file)
+    except Exception:
+        return {}
+    return tags
+
+
+def _confuses_pillow(tags: Mapping[int, Any]) -> bool:
+    """Whether Pillow's own reader would confuse bits, planes or subsampling."""
+    return _is_raw(tags) and (
+        _one(tags, _PLANAR) == 2 or _one(tags, _FILL) == 2 or _one(tags, _PHOTOMETRIC) == _YCBCR
+    )
+
+
+@contextmanager
+def _libtiff_alone() -> Iterator[None]:
+    """Have Pillow read uncompressed files by libtiff, too."""
+    with _lock:
+        TiffImagePlugin.READ_LIBTIFF = True
+        try:
+            yield
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = False
+
+
+def told_by_tiff(image: Image.Image) -> Told:
+    """What its tags tell; raises ``ImageError`` for what Pillow would read wrongly.
+
+    An image that isn't loaded yet is made to be read rightly, where that is possible.
+    """
+    tags = _tags(image)
+    bits, kind = _one(tags, _BITS), _one(tags, _FORMAT)
+    planes = _one(tags, _PLANAR) == 2
+    if kind == 2 and bits < 32:
+        raise _named(tags)
+    tiles = getattr(image, "tile", [])
+    is_garbage = bits > 8 and tiles and tiles[0][0] == "raw"
+    if planes and (is_garbage or image.mode in ("LA", "La", "PA")):
+        raise unsupported("a TIFF of this kind in separate planes")
+    if _one(tags, _COMPRESSION) == 32771:
+        raise _of_compression(32771)
+    is_unsigned = kind == 1 and bits == 32
+    for at, tile in enumerate(tiles):
+        name, *rest = tile[3]
+        if is_unsigned and name == _UNSIGNED:
+            image._mode, name = "F", "F;32N"  # noqa: SLF001  as Pillow's own plugins do
+        elif tile[0] == "libtiff":
+            name = _NATIVE.get(name, name)
+        tiles[at] = tile._replace(args=(name, *rest))
+    _widen_palette(image, tags)
+    if image.mode.startswith("I") or image.mode == "F":
+        return Told(
+            white=4095.0 if bits == 12 else None,
+            largest=None if kind == 3 else 2.0 ** (32 if is_unsigned else 31) - 1,
+            is_negative=_one(tags, _PHOTOMETRIC) == _WHITE_IS_ZERO,
+        )
+    return PLAIN
+
+
+def _widen_palette(image: Image.Image, tags: Mapping[int, Any]) -> None:
+    """Colours are 16 bits wide; some programs write them as 8, which would be black."""
+    palette = tags.get(_PALETTE, ())
+    if image.mode in ("P", "PA") and palette and max(palette) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(palette))
+
+
+def _named(tags: Mapping[int, Any]) -> ImageError:
+    """The error that says what a TIFF holds."""
+    if not _is_known(tags):
+        return _of_compression(_one(tags, _COMPRESSION))
+    model = _MODELS.get(_one(tags, _PHOTOMETRIC), "another colour model")
+    kind = _KINDS.get(_one(tags, _FORMAT), "")
+    extra = " with more channels" if _EXTRA in tags else ""
+    return unsupported(f"a TIFF of {_one(tags, _BITS)}-bit {kind}{model}{extra}")
+
+
+def _of_compression(number: int) -> ImageError:
+    return unsupported(f"a TIFF compressed with {_COMPRESSIONS.get(number, f'method {number}')}")
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    tags = getattr(image, "tag_v2", None)
+    return tags if isinstance(tags, Mapping) else {}
+
+
+_DEFAULTS = {_BITS: 1, _COMPRESSION: _RAW, _PHOTOMETRIC: 0, _FILL: 1, _PLANAR: 1, _FORMAT: 1}
+
+
+def _one(tags: Mapping[int, Any], tag: int) -> int:
+    """The number of a tag, or its first; 0 for one that is no number."""
+    value = tags.get(tag, _DEFAULTS[tag])
+    value = value[0] if isinstance(value, tuple) and value else value
+    return value if isinstance(value, int) else 0
+
+
+def _is_known(tags: Mapping[int, Any]) -> bool:
+    return _one(tags, _COMPRESSION) in TiffImagePlugin.COMPRESSION_INFO
+
+
+def _is_raw(tags: Mapping[int, Any]) -> bool:
+    return _one(tags, _COMPRESSION) == _RAW
