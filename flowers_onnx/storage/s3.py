@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowers_onnx.errors import StorageError, UsageError, missing_extra
+from flowers_onnx.storage import Admit
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item
@@ -65,9 +66,11 @@ class S3Store(BucketStore):
         if found is None:
             raise UsageError("no access to s3://: no credentials; see `aws configure`")
 
-    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+    def read(self, item: Item, max_bytes: int, admit: Admit | None = None) -> tuple[bytes, Item]:
         refuse_larger(item.size, max_bytes)
-        response, data = send(self._http, "GET", self._signed(item.uri), limit=max_bytes)
+        response, data = send(
+            self._http, "GET", self._signed(item.uri), limit=max_bytes, admit=admit
+        )
         version = _version(response.headers.get("etag", item.version))
         if (version, len(data)) != (item.version, item.size):
             item = replace(item, version=version, size=len(data))

@@ -96,7 +96,8 @@ def test_what_is_done_is_not_done_again(flowers: Run, album: Path, tmp_path: Pat
     stamp = os.stat(tmp_path / "r.jsonl").st_mtime_ns
     again = flowers("batch", folder, "--out", "r.jsonl")
     assert again.returncode == 0
-    assert b"done before: 4;" in again.stderr
+    said = "nothing to do: 4 images were done before and are in r.jsonl; another --out does them"
+    assert again.stderr.decode() == f"flowers: {said} again\n"
     assert os.stat(tmp_path / "r.jsonl").st_mtime_ns == stamp
     # A new photo and a changed one: one row more for each, the old rows as they were.
     (folder / "new.png").write_bytes((album / "11.png").read_bytes())
