@@ -107,6 +107,15 @@ class End(NamedTuple):
     error: BaseException | None
 
 
+def try_start(work: Callable[[], object], *, name: str, daemon: bool = False) -> bool:
+    """Begin ``work`` in a thread of its own; False where the system gives no more threads."""
+    try:
+        threading.Thread(target=work, name=name, daemon=daemon).start()
+    except RuntimeError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def source_thread(
     sources: Iterable[S], *, ahead: int, put: Callable[[S | End], None], name: str
@@ -114,28 +123,35 @@ def source_thread(
     """Give ``sources``, then an ``End``, to ``put`` in a thread of their own.
 
     It gives ``ahead`` of them, and another one for each call of the function that the block
-    gets. ``sources`` must not mind the thread. When the block ends, one that is waited for just
-    then is still taken: a program that reads its standard input in ``sources`` should leave by
-    ``os._exit`` or at its end.
+    gets; that call itself gives it where no thread can be had. ``sources`` must not mind the
+    thread. When the block ends, one that is waited for just then is still taken: a program that
+    reads its standard input in ``sources`` should leave by ``os._exit`` or at its end.
     """
+    remaining = iter(sources)
     room = threading.Semaphore(ahead)
-    stopped = threading.Event()
+    giving, stopped = threading.Lock(), threading.Event()
+
+    def give() -> None:
+        with giving:
+            if stopped.is_set():
+                return
+            try:
+                put(next(remaining))
+            except BaseException as error:  # raised where the results are taken
+                stopped.set()
+                put(End(None if isinstance(error, StopIteration) else error))
 
     def feed() -> None:
-        error = None
-        try:
-            remaining = iter(sources)
-            while room.acquire() and not stopped.is_set():
-                put(next(remaining))
-        except StopIteration:
-            pass
-        except BaseException as found:  # raised where the results are taken
-            error = found
-        put(End(error))
+        while room.acquire() and not stopped.is_set():
+            give()
 
-    threading.Thread(target=feed, name=name, daemon=True).start()
+    go_on: Callable[[], None] = room.release
+    if not try_start(feed, name=name, daemon=True):
+        go_on = give
+        for _ in range(ahead):
+            give()
     try:
-        yield room.release
+        yield go_on
     finally:
         stopped.set()
         room.release()

@@ -113,6 +113,22 @@ def test_sources_are_taken_by_a_thread_as_far_as_is_wanted() -> None:
         assert taken[-1].error is None
 
 
+def test_sources_are_taken_by_who_asks_where_there_are_no_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    taken: list[int | End] = []
+    with source_thread(iter(range(4)), ahead=2, put=taken.append, name="t") as go_on:
+        for count in (2, 3, 4):
+            assert taken == list(range(count))
+            go_on()
+        go_on()
+    assert taken == [0, 1, 2, 3, End(None)]
+
+
 def test_an_error_of_sources_ends_them() -> None:
     def sources() -> Iterator[int]:
         yield 1

@@ -24,7 +24,11 @@ class Ledger:
 
     def __init__(self, *, by_version: bool, retry_errors: bool) -> None:
         self._by_version, self._retry_errors = by_version, retry_errors
-        self._done: set[int] = set()
+        #: What is in the result, and what is about to be.
+        self._published: set[int] = set()
+        self._new: set[int] = set()
+        #: Images that were claimed, and in the result before.
+        self.before = 0
         #: The image, whatever its version, to the key of its row that is an error.
         self._failed: dict[int, int] = {}
         #: How many rows of a key are followed by a newer one.
@@ -35,25 +39,44 @@ class Ledger:
         if self._is_to_be_retried(row):
             self._failed[self._image(row["source_uri"], row["source_id"])] = self._key_of(row)
         else:
-            self._done.add(self._key_of(row))
+            self._published.add(self._key_of(row))
 
     def note(self, row: AnyRow) -> None:
         """The same for a row that isn't; rows come in the order they were made."""
         key = self._key_of(row)
         self._supersede(row["source_uri"], row["source_id"])
-        if key in self._done:
+        if key in self._published or key in self._new:
             self._superseded[key] += 1
-            self._done.discard(key)
+        self._forget(key)
         self.note_published(row)
+        self._count_as_new(key)
+
+    def note_just_published(self, other: Ledger) -> None:
+        """Count what ``other`` has noted as of this run, though it is in the result."""
+        for key in other._new:
+            self._count_as_new(key)
 
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done now; claimed once, it counts as done."""
         key = self._key(item.uri, item.version, item.id)
-        if key in self._done:
+        if key in self._new:
+            return False
+        if key in self._published:
+            self.before += 1
+            self._count_as_new(key)  # sources may name it twice
             return False
         self._supersede(item.uri, item.id)
-        self._done.add(key)
+        self._new.add(key)
         return True
+
+    def _count_as_new(self, key: int) -> None:
+        if key in self._published:
+            self._published.remove(key)
+            self._new.add(key)
+
+    def _forget(self, key: int) -> None:
+        self._published.discard(key)
+        self._new.discard(key)
 
     def _supersede(self, uri: str, item_id: str | None) -> None:
         failed = self._failed.pop(self._image(uri, item_id), None)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from flowers_onnx.batch.tally import pace
 from flowers_onnx.console import bar, rewrite, say
 
 _BAR_SECONDS = 0.2
@@ -57,7 +58,8 @@ class Log:
         if self._bar:
             rewrite(f"{self._fraction(done + skipped, rate)}{rate:.0f} a second: {tally}")
         else:
-            self.say(f"{done:,} images, {rate:.0f} a second: {tally}", images=done, rate=rate)
+            speed = pace(done, now - self._started)
+            self.say(f"{done:,} images, {speed}: {tally}", images=done, rate=rate)
 
     def close(self) -> None:
         """Take the bar away."""

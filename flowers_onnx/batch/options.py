@@ -24,6 +24,7 @@ class Options:
     max_errors: int | None
     retry_errors: bool
     log_format: str
+    mix_settings: bool
     query: Query
     model: str | None
     threads: int | None

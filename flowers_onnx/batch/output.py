@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Self
 
@@ -14,6 +15,9 @@ from flowers_onnx.tables.journal import open_journal
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow
 
+#: Raises for a row that isn't to be continued.
+Check = Callable[[AnyRow, str], None]
+
 
 class Output:
     """What is done already, and the way to add to it.
@@ -21,6 +25,9 @@ class Output:
     New rows go into the journal; ``publish`` puts all of them into the sink. Without it, and
     after a kill at any moment, the next ``Output`` of the same sink and journal goes on where this
     one stopped. As a context manager, it leaves the journal in order.
+
+    ``check`` is given each row that is there already, or some of a table's, and the place that it
+    is in (``out`` or the journal); what it raises leaves all as it is.
     """
 
     def __init__(
@@ -31,9 +38,13 @@ class Output:
         by_version: bool,
         retry_errors: bool,
         shard: Shard = Shard(),  # noqa: B008  frozen
+        check: Check | None = None,
+        out: str = "",
     ) -> None:
         self._sink, self._place, self._shard = sink, journal_place, shard
         self._by_version, self._retry_errors = by_version, retry_errors
+        self._check, self._out = check, out
+        self._just_published = self._new_ledger()
         #: The rows that were published, without those that were there before.
         self.published = Tally()
         self._open()
@@ -43,6 +54,7 @@ class Output:
             with self:
                 self.publish()
             self._open()
+            self._ledger.note_just_published(self._just_published)
 
     def __enter__(self) -> Self:
         return self
@@ -59,12 +71,17 @@ class Output:
         try:
             self._ledger = self._new_ledger()
             self._has_result = False
+            for row in self._sink.sample() if self._check and self._sink.appends else ():
+                self._examine(row, self._out)
             for row in self._sink.existing():
                 self._has_result = True
+                if not self._sink.appends:
+                    self._examine(row, self._out)
                 if self._shard.has(row["source_uri"]):  # a table has the rows of all shards
                     self._ledger.note_published(row)
             self.unfinished = 0
             for row in self._journal.rows():
+                self._examine(row, self._place)
                 self._ledger.note(row)
                 self.unfinished += 1
         except BaseException:
@@ -75,8 +92,17 @@ class Output:
                 self._journal.close()
             raise
 
+    def _examine(self, row: AnyRow, place: str) -> None:
+        if self._check:
+            self._check(row, place)
+
     def _new_ledger(self) -> Ledger:
         return Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
+
+    @property
+    def before(self) -> int:
+        """Images that were to be done, and that the result had before this run."""
+        return self._ledger.before
 
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done; the caller will then ``add`` its row."""
@@ -98,6 +124,7 @@ class Output:
             new = self._new_ledger()
             for row in self._journal.rows():
                 new.note(row)
+            self._just_published = new
             for row in new.last_rows(self._journal.rows()):
                 self.published.note(row)
             if self._sink.appends:

@@ -1,87 +1,144 @@
-"""Images from a list to results: read by many threads, classified by few, none held up by another.
+"""Images from a list to results: each by one thread all the way, none held up by another.
 
-A slow object waits alone, and so does a slow list: what has been read meanwhile is classified, and
-what has been classified is given. Bytes are counted from the moment they are asked for until
-their image has its result.
+A slow object waits alone, and so does a slow list: what has come meanwhile is classified and given.
+Bytes are counted from the moment they are asked for until their image has its result.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from flowers_onnx.concurrency import Budget, End, source_thread
+from flowers_onnx.concurrency import End, source_thread, try_start
 from flowers_onnx.results import Query, Result
 from flowers_onnx.sources import Unreadable
-from flowers_onnx.storage.images import read_image
+from flowers_onnx.storage import Admit
+from flowers_onnx.storage.images import BoundedReader, Read, read_image
 from flowers_onnx.storage.item import Item
 
 if TYPE_CHECKING:
     from flowers_onnx.classifier import Classifier
 
-#: Bytes that may be under way at a time, unless a single object has more.
-_MAX_BYTES = 64 << 20
-
-#: What an object counts for whose size isn't known before it is read.
-_USUAL_BYTES = 1 << 20
-
-_Read = tuple[bytes | Unreadable, Item]
+#: An image as it was read, and its result.
+Done = tuple[Item, Result]
 
 
 def classified(
     items: Iterable[Item], classifier: Classifier, query: Query, at_a_time: int
-) -> Iterator[tuple[Item, Result]]:
-    """Each image as it was read, and its result, in the order in which they arrived.
+) -> Iterator[Done]:
+    """Each image as it was read, and its result, in the order in which they were done.
 
     ``items`` are taken by a thread of their own; an error of theirs is raised at once. Objects
-    are read ``at_a_time``, and classified by as many threads as ``classifier`` has.
+    are read ``at_a_time``, and classified by as many threads as ``classifier`` has. Where the
+    system gives fewer threads, those do all, and without any the caller's does.
     """
-    # A listed image, the end of the list, an image that was read, None for a result.
-    events: SimpleQueue[Item | End | Future[_Read] | None] = SimpleQueue()
-    listed: deque[Item] = deque()
-    reading: dict[Future[_Read], int] = {}  # and what each costs
-    working: deque[tuple[Future[Result], Item, int]] = deque()
-    most = at_a_time + 2 * classifier.threads
-    budget = Budget(_MAX_BYTES)
-    readers = ThreadPoolExecutor(at_a_time, thread_name_prefix="flowers-fetch")
-    workers = ThreadPoolExecutor(classifier.threads, thread_name_prefix="flowers-worker")
-    end: End | None = None
-    with source_thread(items, ahead=at_a_time + 1, put=events.put, name="flowers-list") as go_on:
+    crew = _Crew(classifier, query, at_a_time)
+    with source_thread(items, ahead=crew.most + 1, put=crew.put, name="flowers-list") as go_on:
         try:
-            while end is None or listed or reading or working:
-                match events.get():
-                    case Item() as item:
-                        listed.append(item)
-                    case End() as end:
-                        if end.error:
-                            raise end.error
-                    case Future() as done:
-                        cost = reading.pop(done)
-                        content, item = done.result()
-                        result = workers.submit(classifier.result, content, query)
-                        working.append((result, item, cost))
-                        result.add_done_callback(lambda _result: events.put(None))
-                while working and working[0][0].done():
-                    result, item, cost = working.popleft()
-                    budget.give_back(cost)
-                    yield item, result.result()
-                while (
-                    listed
-                    and len(reading) < at_a_time
-                    and len(reading) + len(working) < most
-                    and budget.try_take(cost := _cost(listed[0]))
-                ):
-                    future = readers.submit(read_image, listed.popleft())
-                    reading[future] = cost
-                    future.add_done_callback(events.put)
-                    go_on()
+            yield from crew.results(go_on)
         finally:
-            for pool in (readers, workers):
-                pool.shutdown(wait=False, cancel_futures=True)
+            crew.stop()
 
 
-def _cost(item: Item) -> int:
-    return _USUAL_BYTES if item.size is None else item.size
+class _StoppedError(Exception):
+    """Nobody takes the result."""
+
+
+class _Crew:
+    """Threads that take images from the list; there is one more as long as there is work for it."""
+
+    def __init__(self, classifier: Classifier, query: Query, at_a_time: int) -> None:
+        self._classifier, self._query = classifier, query
+        self._reader = BoundedReader()
+        self._reading = threading.Semaphore(at_a_time)
+        self._working = threading.Semaphore(classifier.threads)
+        self.most = at_a_time + classifier.threads
+        #: How many more threads there may be, and how many are at work.
+        self._to_hire, self._present = self.most, 0
+        self._counting = threading.Lock()
+        self._stopped = threading.Event()
+        #: What has been begun, or is done and waits to be taken.
+        self._room = threading.Semaphore(2 * self.most)
+        self._listed: SimpleQueue[Item | End] = SimpleQueue()
+        self._results: SimpleQueue[Done | End] = SimpleQueue()
+        self._go_on: Callable[[], None] = lambda: None
+
+    def put(self, listed: Item | End) -> None:
+        """Take an image of the list, or its end."""
+        if isinstance(listed, End) and listed.error:
+            self._results.put(listed)
+        self._listed.put(listed)
+
+    def results(self, go_on: Callable[[], None]) -> Iterator[Done]:
+        """All of them; ``go_on`` has another image put in."""
+        self._go_on = go_on
+        if not self._hire():
+            yield from self._alone()
+            return
+        while not isinstance(found := self._results.get(), End):
+            yield found
+            self._room.release()
+        if found.error:
+            raise found.error
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._stopped.set()
+        self._listed.put(End(None))
+        self._room.release(self.most)
+
+    def _alone(self) -> Iterator[Done]:
+        while not isinstance(item := self._listed.get(), End):
+            self._go_on()
+            yield self._done(item)
+        if item.error:
+            raise item.error
+
+    def _hire(self) -> bool:
+        with self._counting:
+            if not self._to_hire:
+                return False
+            if not try_start(self._work, name="flowers-worker"):
+                self._to_hire = 0
+                return False
+            self._to_hire -= 1
+            self._present += 1
+        return True
+
+    def _work(self) -> None:
+        try:
+            while self._room.acquire() and not isinstance(item := self._listed.get(), End):
+                self._go_on()
+                self._hire()
+                self._results.put(self._done(item))
+            self._listed.put(item)  # for the next one
+        except BaseException as error:  # raised where the results are taken
+            self._results.put(End(error))
+        with self._counting:
+            self._present -= 1
+            if not self._present:
+                self._results.put(End(None))
+
+    def _done(self, item: Item) -> Done:
+        return self._reader.use(item, self._classify, self._read)
+
+    def _read(self, item: Item, admit: Admit) -> Read:
+        def admit_or_leave(size: int) -> None:
+            admit(size)
+            self._check()
+
+        # Who waits for a turn holds nothing yet, and so holds up nobody who has one.
+        with self._reading:
+            self._check()
+            return read_image(item, admit_or_leave)
+
+    def _classify(self, content: bytes | Unreadable, item: Item) -> Done:
+        with self._working:
+            self._check()
+            return item, self._classifier.result(content, self._query)
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise _StoppedError

@@ -15,7 +15,8 @@ from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
-from flowers_onnx.batch.tally import Tally
+from flowers_onnx.batch.settings import Settings
+from flowers_onnx.batch.tally import Tally, pace
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
@@ -40,12 +41,17 @@ def run(options: Options) -> int:
     try:
         check_place(options.out)  # before a library is loaded
         batch = _Batch(options, log)
+        settings = Settings(batch.classifier.info, options.query)
+        if not options.mix_settings:
+            settings.check_other_shards(options.out, options.shard)
         with Output(
             sink_for(options.out, RESULTS),
             options.journal,
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
             shard=options.shard,
+            check=None if options.mix_settings else settings.check,
+            out=options.out,
         ) as output:
             return batch.run(output)
     except FlowersError as error:
@@ -67,12 +73,12 @@ class _Batch:
         # One more than there are CPUs: while a worker waits for the interpreter, which it shares
         # with those that fetch, another computes. It is worth 5 % of the images a second.
         threads = options.threads or min(allowed_cpus() + 1, MAX_THREADS)
-        self._classifier = Classifier(options.model, threads=threads, max_pixels=options.max_pixels)
+        self.classifier = Classifier(options.model, threads=threads, max_pixels=options.max_pixels)
         self._started, self._started_at = time.monotonic(), utc_now()
         self._run_id = environment.new_run_id()
         self._model = {
-            "id": self._classifier.info.id,
-            "sha256": environment.model_sha256(self._classifier.info),
+            "id": self.classifier.info.id,
+            "sha256": environment.model_sha256(self.classifier.info),
         }
         self._tally = Tally()
         self._skipped = 0
@@ -88,8 +94,10 @@ class _Batch:
         try:
             self._classify(output)
             output.publish()
-        except BaseException:
+        except BaseException as error:
             self._log.close()
+            if isinstance(error, FlowersError):
+                self._tell_failures(self._tally, self._options.journal)
             if output.unfinished:
                 self._log.say(
                     f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
@@ -98,13 +106,13 @@ class _Batch:
                 )
             raise
         self._log.close()
-        self._finish(earlier, output.published)
+        self._finish(earlier, output)
         return 1 if output.published.failed else 0
 
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
         results = classified(
-            self._to_do(output), self._classifier, self._options.query, self._options.fetch
+            self._to_do(output), self.classifier, self._options.query, self._options.fetch
         )
         unread = 0
         for item, result in results:
@@ -140,15 +148,19 @@ class _Batch:
             if shard.has(item.uri):
                 yield item
 
-    def _finish(self, earlier: int, tally: Tally) -> None:
-        options = self._options
+    def _tell_failures(self, tally: Tally, place: str) -> None:
+        for text, fields in tally.failures(place):
+            self._log.say(text, severity="WARNING", **fields)
+
+    def _finish(self, earlier: int, output: Output) -> None:
+        options, tally = self._options, output.published
         seconds = time.monotonic() - self._started
         counts = {
             "images": tally.images,
             "ok": tally.ok,
             "error": tally.failed,
             "of_an_earlier_run": earlier,
-            "skipped_as_done": self._skipped,
+            "skipped_as_done": output.before,
         }
         record = Provenance(
             run_id=self._run_id,
@@ -169,14 +181,30 @@ class _Batch:
             record.write(options.record)
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")
-        rate = self._tally.images / max(seconds, 1e-9)
+        self._tell_failures(tally, options.out)
         self._log.say(
-            f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"
-            + tally.species(_SHOWN),
+            self._summary(tally, output.before, seconds),
             counts=counts,
             errors=record.errors,
             labels=record.labels,
         )
+
+    def _summary(self, tally: Tally, before: int, seconds: float) -> str:
+        if not tally.images:
+            if not before:
+                return "nothing to do: no images"
+            return (
+                f"nothing to do: {before:,} images were done before and are in "
+                f"{self._options.out}; another --out does them again"
+            )
+        # Of this process alone, as its seconds are; the counts are of the whole run.
+        speed = pace(self._tally.images, seconds)
+        parts = [
+            str(tally),
+            f"done before: {before:,}" if before else "",
+            ", ".join(filter(None, (f"{seconds:.{seconds < 10:d}f} s", speed))),
+        ]
+        return "; ".join(filter(None, parts)) + tally.species(_SHOWN)
 
 
 def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:

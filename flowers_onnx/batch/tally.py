@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables.schema import AnyRow
+
+#: Failures that are named.
+_NAMED = 5
 
 
 @dataclass(slots=True)
 class Tally:
-    """Images by answer and by error code."""
+    """Images by answer and by error code, and the first failures."""
 
     labels: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    first: list[AnyRow] = field(default_factory=list)
 
     def note(self, row: AnyRow) -> None:
         """Count a row."""
@@ -21,6 +27,8 @@ class Tally:
             self.labels[row["label"]] += 1
         else:
             self.errors[row["error"]["code"]] += 1
+            if len(self.first) < _NAMED:
+                self.first.append(row)
 
     @property
     def ok(self) -> int:
@@ -44,6 +52,19 @@ class Tally:
             text += f" ({codes})"
         return text
 
+    def failures(self, place: str) -> Iterator[tuple[str, dict[str, str]]]:
+        """What to say of the first failures, each with URI and code, and of all the others.
+
+        ``place`` is where the rows are.
+        """
+        for row in self.first:
+            uri, error = row["source_uri"], row["error"]
+            text = f"failed: {local_path(uri) or uri}: {error['message']}"
+            yield text, {"uri": uri, "code": error["code"]}
+        if self.failed > len(self.first):
+            more = self.failed - len(self.first)
+            yield f"failed: {more:,} more; all are in {place}, where status is error", {}
+
     def species(self, most: int) -> str:
         """The ``most`` frequent answers, to be put behind another text."""
         if not self.labels:
@@ -51,3 +72,13 @@ class Tally:
         shown = [f"{label} {count:,}" for label, count in self.labels.most_common(most)]
         more = ", ..." if len(self.labels) > most else ""
         return f"; {len(self.labels)} species: {', '.join(shown)}{more}"
+
+
+def pace(images: int, seconds: float) -> str:
+    """``150 a second``, or ``2.5 s each``; nothing where there is nothing to measure."""
+    if not images or seconds <= 0:
+        return ""
+    rate = images / seconds
+    if rate < 1:
+        return f"{1 / rate:,.1f} s each"
+    return f"{rate:.2g} a second" if rate < 10 else f"{rate:,.0f} a second"

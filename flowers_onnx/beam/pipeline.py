@@ -13,8 +13,9 @@ from apache_beam.utils.shared import Shared
 from flowers_onnx.beam.options import Options
 from flowers_onnx.beam.outputs import write
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage import store_for
-from flowers_onnx.storage.images import read_image
+from flowers_onnx.storage.images import BoundedReader
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables.rows import Row, make_row
 from flowers_onnx.tables.schema import utc_now
@@ -60,12 +61,14 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, options: Options, run_id: str) -> None:
         self._options, self._run_id = options, run_id
-        self._shared = Shared()
+        self._shared, self._shared_reader = Shared(), Shared()
         self._counts = {status: Metrics.counter(COUNTERS, status) for status in ("ok", "error")}
 
     def setup(self) -> None:
-        # A worker process has many of these, one a thread; they share the one model.
+        # A worker process has many of these, one a thread; they share the one model,
+        # and what they hold of images at a time.
         self._classifier: Classifier = self._shared.acquire(self._load)
+        self._reader: BoundedReader = self._shared_reader.acquire(BoundedReader)
 
     def _load(self) -> Classifier:
         options = self._options
@@ -81,6 +84,8 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
             yield TaggedOutput(_FAILED, row)
 
     def _row(self, item: Item) -> Row:
-        content, item = read_image(item)
+        return self._reader.use(item, self._made)
+
+    def _made(self, content: bytes | Unreadable, item: Item) -> Row:
         result = self._classifier.result(content, self._options.query)
         return make_row(item, result, self._run_id, utc_now())

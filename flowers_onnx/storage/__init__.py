@@ -14,6 +14,9 @@ from flowers_onnx.sources import ignore
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import scheme_of
 
+#: Is told how many bytes will be held in memory, before they are; it may wait.
+Admit = Callable[[int], None]
+
 
 class Store(Protocol):
     """One kind of storage. All methods may be called from many threads at a time.
@@ -36,10 +39,11 @@ class Store(Protocol):
         Raises before it returns if the first page tells, later otherwise.
         """
 
-    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+    def read(self, item: Item, max_bytes: int, admit: Admit | None = None) -> tuple[bytes, Item]:
         """The content, and the item with the version and the size of that content.
 
-        It is the content of now: an object that was overwritten since it was listed is
+        ``admit`` is called with its size before it is read, once for each try. It is the
+        content of now: an object that was overwritten since it was listed is
         read in its new version, and comes back with that version. So its row has the key
         that the next listing gives: the object is neither lost nor done twice.
         """

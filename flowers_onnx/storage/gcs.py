@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from flowers_onnx.errors import ImageErrorCode, StorageError, UsageError
 from flowers_onnx.extras import missing_extra
+from flowers_onnx.storage import Admit
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item
@@ -63,9 +64,11 @@ class GcsStore(BucketStore):
             raise UsageError(reason) from error
         self._http = AuthorizedHttp(credentials, self._http)
 
-    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+    def read(self, item: Item, max_bytes: int, admit: Admit | None = None) -> tuple[bytes, Item]:
         refuse_larger(item.size, max_bytes)
-        response, data = self._send("GET", self._url(item.uri, alt="media"), limit=max_bytes)
+        response, data = self._send(
+            "GET", self._url(item.uri, alt="media"), limit=max_bytes, admit=admit
+        )
         version = response.headers.get("x-goog-generation", item.version)
         if (version, len(data)) != (item.version, item.size):
             item = replace(item, version=version, size=len(data))

@@ -15,6 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
 from flowers_onnx.errors import StorageError
+from flowers_onnx.storage import Admit
 from flowers_onnx.storage.failures import one_line, refuse_larger
 
 #: Pauses of 0, 1, 2, 4, 8 and 16 seconds and some jitter: half a minute in all.
@@ -52,12 +53,14 @@ def send(
     body: bytes | Iterable[bytes] | None = None,
     headers: Mapping[str, str] | None = None,
     limit: int | None = None,
+    admit: Admit | None = None,
     accepted: Container[int] = (),
 ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
     """The answer to a request, and its body of at most ``limit`` bytes.
 
     ``http`` is a ``PoolManager`` or alike: it repeats what fails before the answer's body,
-    this what fails within. Raises ``StorageError`` when that doesn't help, and for an answer of
+    this what fails within. ``admit`` is told the size of a body that has a limit, or that limit,
+    before it is read. Raises ``StorageError`` when that doesn't help, and for an answer of
     300 or more that isn't ``accepted``.
     """
     retries = RETRIES
@@ -73,7 +76,7 @@ def send(
                 preload_content=False,
             )
             try:
-                data = _body(response, limit)
+                data = _body(response, limit, admit)
                 break
             except HTTPError as error:
                 retries = (response.retries or retries).increment(method, url, error=error)
@@ -87,12 +90,15 @@ def send(
     return response, data
 
 
-def _body(response: urllib3.BaseHTTPResponse, limit: int | None) -> bytes:
+def _body(response: urllib3.BaseHTTPResponse, limit: int | None, admit: Admit | None) -> bytes:
     try:
         if limit is None or response.status >= 300:
             data = response.read(decode_content=False)
         else:
-            refuse_larger(response.length_remaining, limit)
+            size = response.length_remaining
+            refuse_larger(size, limit)
+            if admit:
+                admit(limit if size is None else size)
             data = response.read(limit + 1, decode_content=False)
             refuse_larger(len(data), limit)
     finally:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from flowers_onnx.atomic import create, replacing
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.sources import STDIN, Unreadable, expand, ignore, open_at_once
+from flowers_onnx.storage import Admit
 from flowers_onnx.storage.failures import of_file, refuse_larger, reported
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import file_uri, literal_prefix, path_of
@@ -29,13 +30,15 @@ class LocalStore:
             raise StorageError("not_found", f"{uri}: no such file or folder")
         return _items(os.path.join(os.curdir, STDIN) if path == STDIN else path, on_raw)
 
-    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+    def read(self, item: Item, max_bytes: int, admit: Admit | None = None) -> tuple[bytes, Item]:
         try:
             with open(_path(item.uri), "rb", buffering=0, opener=open_at_once) as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
                     raise StorageError("not_a_file", "not a regular file")
                 refuse_larger(found.st_size, max_bytes)
+                if admit:
+                    admit(found.st_size)
                 data = file.readall()
         except OSError as error:
             raise of_file(error) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.extras import missing_extra
+from flowers_onnx.storage import Admit
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
 from flowers_onnx.storage.item import Item
@@ -66,9 +67,11 @@ class S3Store(BucketStore):
         if found is None:
             raise UsageError("no access to s3://: no credentials; see `aws configure`")
 
-    def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+    def read(self, item: Item, max_bytes: int, admit: Admit | None = None) -> tuple[bytes, Item]:
         refuse_larger(item.size, max_bytes)
-        response, data = send(self._http, "GET", self._signed(item.uri), limit=max_bytes)
+        response, data = send(
+            self._http, "GET", self._signed(item.uri), limit=max_bytes, admit=admit
+        )
         version = _version(response.headers.get("etag", item.version))
         if (version, len(data)) != (item.version, item.size):
             item = replace(item, version=version, size=len(data))

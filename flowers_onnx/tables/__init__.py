@@ -36,6 +36,9 @@ class Sink(Protocol):
         what is no result, or one of another version; such a thing is never overwritten.
         """
 
+    def sample(self) -> Iterator[AnyRow]:
+        """Some whole rows of an earlier result, enough to tell how it was made; raises the same."""
+
     def publish(self, rows: Iterable[AnyRow]) -> None:
         """Make ``rows`` the result, in one step; raises ``OutputError`` or ``StorageError``.
 

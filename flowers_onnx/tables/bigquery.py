@@ -23,7 +23,7 @@ from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.record import to_json
 from flowers_onnx.storage.uris import table_of
-from flowers_onnx.tables.schema import AnyRow, Schema
+from flowers_onnx.tables.schema import SAMPLE_ROWS, AnyRow, Schema
 
 try:
     from google.api_core import exceptions
@@ -83,6 +83,15 @@ class BigQueryTable:
             fields = [field for field in table.schema if field.name in self._schema.keys]
             for row in self._client.list_rows(table, selected_fields=fields):
                 yield dict(row.items())
+
+    def sample(self) -> Iterator[AnyRow]:
+        with self._plain_errors():
+            if table := self._find():
+                rows = self._client.list_rows(
+                    table, selected_fields=table.schema, max_results=SAMPLE_ROWS
+                )
+                for row in rows:
+                    yield self._schema.from_typed(dict(row.items()))
 
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with self._plain_errors():

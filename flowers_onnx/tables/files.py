@@ -9,12 +9,13 @@ import stat
 import tempfile
 import weakref
 from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from flowers_onnx.atomic import remove_leftovers, replacing
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.storage import store_for
-from flowers_onnx.tables.schema import AnyRow, Schema
+from flowers_onnx.tables.schema import SAMPLE_ROWS, AnyRow, Schema
 
 
 class Format(Protocol):
@@ -39,6 +40,9 @@ class LocalFile:
 
     def existing(self) -> Generator[AnyRow, None, None]:
         return _rows(self._format, self._path, self._path)
+
+    def sample(self) -> Iterator[AnyRow]:
+        return islice(self.existing(), SAMPLE_ROWS)
 
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:
@@ -67,6 +71,9 @@ class ObjectFile:
     def existing(self) -> Generator[AnyRow, None, None]:
         # A generator of its own, so that the copy is there as long as somebody reads it.
         yield from _rows(self._format, self._fetched(), self._uri)
+
+    def sample(self) -> Iterator[AnyRow]:
+        return islice(self.existing(), SAMPLE_ROWS)
 
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.record import Field
-from flowers_onnx.tables.schema import AnyRow, Converters, Schema, text_to_id, time_to_text
+from flowers_onnx.tables.schema import AnyRow, Schema
 
 try:
     import pyarrow as pa
@@ -21,9 +21,6 @@ _BATCH_ROWS = 1_000
 _GROUP_BATCHES = 10
 
 _VERSION_KEY = b"flowers_onnx.schema"
-
-#: From a file's types to a row's.
-_BACK: Converters = {"class_id": text_to_id, "timestamp": time_to_text}
 
 _TYPES = {
     "string": pa.string(),
@@ -59,7 +56,7 @@ class Parquet:
                 self._check(file.schema_arrow)
                 for batch in file.iter_batches(_BATCH_ROWS):
                     for row in batch.to_pylist():
-                        yield self.schema.converted(row, _BACK)
+                        yield self.schema.from_typed(row)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise

@@ -18,6 +18,9 @@ from typing import Any
 
 from flowers_onnx.record import Field, Timestamp, Type, flat_fields, flat_values, to_json
 
+#: Rows of a large result that stand for all of it.
+SAMPLE_ROWS = 1000
+
 #: A row of any schema.
 AnyRow = Mapping[str, Any]
 Cell = str | int | float | None
@@ -66,6 +69,10 @@ class Schema:
     def parquet_row(self, row: AnyRow) -> dict[str, Any]:
         """``row`` with the types of a Parquet file."""
         return self.converted(row, {"class_id": id_to_text, "timestamp": to_time})
+
+    def from_typed(self, row: AnyRow) -> AnyRow:
+        """The row of a ``parquet_row``, or of a table of BigQuery as its client reads it."""
+        return self.converted(row, {"class_id": text_to_id, "timestamp": time_to_text})
 
     def problem(self, row: Any) -> str | None:
         """Why ``row`` is no row of this version, or None if it is one."""

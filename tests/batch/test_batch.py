@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from support import FLOWERS, PATIENCE, Run, noise_pictures, posix, result_sink, wait_until
+
+from flowers_onnx.batch.tally import pace
 
 FILE_SINKS = ("jsonl", "csv", "parquet", "sqlite")
 
@@ -76,13 +79,16 @@ def test_the_provenance_record(flowers: Run, album: Path, tmp_path: Path) -> Non
 
 def test_a_log_for_machines(flowers: Run, album: Path) -> None:
     done = flowers("batch", album, "--out", "r.csv", "--log_format", "json")
-    (line,) = map(json.loads, done.stderr.splitlines())
+    failed, line = map(json.loads, done.stderr.splitlines())
+    assert (failed["severity"], failed["code"]) == ("WARNING", "corrupt")
+    assert failed["uri"] == (album / "broken.jpg").as_uri()
+    assert str(album / "broken.jpg") in failed["message"]
     assert line["severity"] == "INFO"
     assert line["counts"]["images"] == 40
     assert line["errors"] == {"corrupt": 1}
-    failed = flowers("batch", "none", "--out", "r.csv", "--log_format", "json")
-    assert failed.returncode == 2
-    (line,) = map(json.loads, failed.stderr.splitlines())
+    wrong = flowers("batch", "none", "--out", "r.csv", "--log_format", "json")
+    assert wrong.returncode == 2
+    (line,) = map(json.loads, wrong.stderr.splitlines())
     assert (line["severity"], line["message"]) == ("ERROR", "none: no such file or folder")
 
 
@@ -96,7 +102,8 @@ def test_what_is_done_is_not_done_again(flowers: Run, album: Path, tmp_path: Pat
     stamp = os.stat(tmp_path / "r.jsonl").st_mtime_ns
     again = flowers("batch", folder, "--out", "r.jsonl")
     assert again.returncode == 0
-    assert b"done before: 4;" in again.stderr
+    said = "nothing to do: 4 images were done before and are in r.jsonl; another --out does them"
+    assert again.stderr.decode() == f"flowers: {said} again\n"
     assert os.stat(tmp_path / "r.jsonl").st_mtime_ns == stamp
     # A new photo and a changed one: one row more for each, the old rows as they were.
     (folder / "new.png").write_bytes((album / "11.png").read_bytes())
@@ -105,6 +112,67 @@ def test_what_is_done_is_not_done_again(flowers: Run, album: Path, tmp_path: Pat
     after = (tmp_path / "r.jsonl").read_bytes()
     assert after.startswith(before)
     assert len(after.splitlines()) == 6
+
+
+def test_the_first_failures_are_named(flowers: Run, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(8):
+        (photos / f"b {number}é.jpg").write_bytes(b"\xff\xd8\xff broken")
+    done = flowers("batch", "photos", "--out", "r.parquet", "--threads", "1", "--fetch", "1")
+    assert done.returncode == 1
+    *named, more, summary = done.stderr.decode().splitlines()
+    assert len(named) == 5
+    for line in named:
+        assert re.fullmatch(rf"flowers: failed: {re.escape(str(photos))}/b \dé\.jpg: .+", line)
+    assert more == "flowers: failed: 3 more; all are in r.parquet, where status is error"
+    assert summary.startswith("flowers: 0 named, 8 failed (")
+    again = flowers("batch", "photos", "--out", "s.csv", "--max_errors", "6", "--threads", "1")
+    assert again.returncode == 5
+    lines = again.stderr.decode().splitlines()
+    assert sum(f"flowers: failed: {photos}" in line for line in lines) == 5
+    assert any("more; all are in s.csv.journal, where" in line for line in lines)
+
+
+def test_the_summary_counts_what_was_done_before_once(flowers: Run, tmp_path: Path) -> None:
+    """An unfinished run's images are this result's; those of the result before are not."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    noise_pictures(photos, 3, seed=1)
+    command = ("batch", "photos", "photos", "--out", "r.csv")
+    stopped = flowers(*command, "--max_errors", "0", "--threads", "1", "--fetch", "1")
+    assert stopped.returncode == 5
+    first = flowers(*command)
+    assert first.returncode == 1
+    assert b"continues an unfinished run" in first.stderr
+    summary = first.stderr.splitlines()[-1].decode()
+    assert re.match(r"flowers: 3 named, 1 failed \(corrupt 1\); \d", summary)
+    assert not re.search(r"\b0 (images )?a second", summary)
+    shutil.copy(photos / "00.png", photos / "new.png")
+    second = flowers(*command).stderr.decode()
+    assert re.match(r"flowers: 1 named, 0 failed; done before: 4; \d", second)
+    counts = json.loads((tmp_path / "r.csv.run.json").read_text())["counts"]
+    assert counts == {
+        "images": 1, "ok": 1, "error": 0, "of_an_earlier_run": 0, "skipped_as_done": 4,
+    }  # fmt: skip
+    third = flowers(*command).stderr.decode()
+    assert third.startswith("flowers: nothing to do: 5 images were done before and are in r.csv;")
+
+
+@pytest.mark.parametrize(
+    ("images", "seconds", "text"),
+    [
+        (0, 3, ""),
+        (5, 0, ""),
+        (1, 40, "40.0 s each"),
+        (40, 28, "1.4 a second"),
+        (10, 2, "5 a second"),
+        (6100, 61, "100 a second"),
+        (600_000, 200, "3,000 a second"),
+    ],
+)
+def test_a_pace_is_never_zero(images: int, seconds: float, text: str) -> None:
+    assert pace(images, seconds) == text
 
 
 def test_retry_errors(flowers: Run, album: Path, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ class MemorySink:
     def existing(self) -> Iterator[Row]:
         return iter(list(self.stored))
 
+    def sample(self) -> Iterator[Row]:
+        return self.existing()
+
     def publish(self, rows: Iterable[AnyRow]) -> None:
         found = [{**row} for row in rows]
         if self.crash == "before":

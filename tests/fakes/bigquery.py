@@ -230,6 +230,7 @@ class BigQueryFake:
             raise RefusedError(400, "invalid", "the fake gives times as integers only")
         wanted = query.pop("selectedFields", "").split(",")
         start = int(query.pop("pageToken", 0))
+        most = min(self.page_rows, int(query.pop("maxResults", self.page_rows)))
         if query:
             raise RefusedError(400, "invalid", f"unexpected parameters {sorted(query)}")
         fields = table.resource["schema"]["fields"]
@@ -237,7 +238,7 @@ class BigQueryFake:
             raise RefusedError(400, "invalid", f"No such field: {sorted(unknown)}")
         # As in the real service, columns come in the table's order.
         chosen = [each for each in fields if each["name"] in wanted]
-        page = table.rows[start : start + self.page_rows]
+        page = table.rows[start : start + most]
         answer: Json = {
             "totalRows": str(len(table.rows)),
             "rows": [{"f": [{"v": _cell(row.get(f["name"]), f)} for f in chosen]} for row in page],

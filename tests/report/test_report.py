@@ -273,7 +273,7 @@ def test_photos_in_buckets_are_read_and_a_dead_bucket_is_left_alone(
     asked = []
 
     class Store:
-        def read(self, item: Item, max_bytes: int) -> tuple[bytes, Item]:
+        def read(self, item: Item, max_bytes: int, admit: object) -> tuple[bytes, Item]:
             asked.append(item.uri)
             if item.uri.startswith("gs://dead/"):
                 raise StorageError("permission_denied", "permission denied")

@@ -41,6 +41,9 @@ def batch(
         int | None, Flag("N", "stop when more than N images failed (never)", flags.count(least=0))
     ] = None,
     retry_errors: Annotated[bool, Flag("", "do those again that failed in an earlier run")] = False,
+    mix_settings: Annotated[
+        bool, Flag("", "go on with a RESULT of another --lang, --top_k or --model")
+    ] = False,
     journal: Annotated[
         str | None,
         Flag("PLACE", "a path or bucket URI for the unfinished rows (RESULT.journal)"),
@@ -92,6 +95,7 @@ def batch(
         max_errors=max_errors,
         retry_errors=retry_errors,
         log_format=log_format,
+        mix_settings=mix_settings,
         query=Query(top_k, lang),
         model=model,
         threads=threads,

@@ -77,7 +77,7 @@ def _run_of_batch(_: str, content: bytes) -> bytes:
         content,
     )
     content = re.sub(rb'"seconds": \d+\.\d+', b'"seconds": <seconds>', content)
-    return re.sub(rb"; \d+ s, [\d,]+ images a second", b"; <s>, <rate> images a second", content)
+    return re.sub(rb"; [\d.]+ s, [\d.,]+ (a second|s each)", b"; <s>, <rate>", content)
 
 
 def _order(name: str, content: bytes) -> bytes:
