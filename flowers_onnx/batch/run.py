@@ -16,7 +16,7 @@ from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.tally import Tally
-from flowers_onnx.errors import FlowersError, OutputError, StoppedError
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError, StorageError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.storage.images import images_in
@@ -154,8 +154,12 @@ class _Batch:
             machine=environment.run_host(),
             user=environment.user(),
         )
+        failure = None
         if tally.images or not self._skipped:  # else the last one still holds
-            record.write(options.record)
+            try:
+                record.write(options.record)
+            except StorageError as error:
+                failure = error
         rate = self._tally.images / max(seconds, 1e-9)
         self._log.say(
             f"{tally}; done before: {self._skipped:,}; {seconds:.0f} s, {rate:.0f} images a second"
@@ -164,6 +168,8 @@ class _Batch:
             errors=record.errors,
             labels=record.labels,
         )
+        if failure:
+            raise OutputError(f"{failure}; the results are in {options.out}") from failure
 
 
 def _listed(options: Options) -> Iterator[Item]:

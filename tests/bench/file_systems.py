@@ -72,13 +72,17 @@ def main() -> None:
         for calls, error in _FAULTS:
             injected = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
             prefix = ["strace", "-f", "-qq", "-o", os.devnull, *injected]
-            wrong += _try_all(Path(name), f"{calls.split(',')[0]}: {error}", lambda _, p=prefix: p)
+            wrong += _try_all(Path(name), f"{calls.split(',')[0]}: {error}", _constant(prefix))
         if os.geteuid() == 0:
-            wrong += _try_all(Path(name), "mounted by itself", lambda out: _mounted(out))
+            wrong += _try_all(Path(name), "mounted by itself", _mounted)
             wrong += _try_all(
                 Path(name), "the same, in a folder for reading", lambda out: _mounted(out, "ro")
             )
     sys.exit(1 if wrong else 0)
+
+
+def _constant(prefix: list[str]) -> Callable[[Path], Sequence[str]]:
+    return lambda _out: prefix
 
 
 def _mounted(out: Path, folder: str = "rw") -> list[str]:
@@ -86,7 +90,7 @@ def _mounted(out: Path, folder: str = "rw") -> list[str]:
     shutil.copyfile(out, beside)
     script = (
         'mount --bind "$2" "$2" && mount -o remount,bind,$3 "$2" && mount --bind "$1" "$2/$4" '
-        "&& shift 4 && exec \"$@\""
+        '&& shift 4 && exec "$@"'
     )
     unshare = ["unshare", "-m", "sh", "-c", script, "sh"]
     return [*unshare, str(beside), str(out.parent), folder, out.name]
@@ -115,22 +119,25 @@ def _try(
     old = out.read_bytes()
     shutil.copyfile(SAMPLE, photos / "1.jpg")
     _run(_batch(photos, earlier, earlier))
-    journal = [] if case.words is not _batch else ["--journal", folder / "journal"]
-    words = [*case.words(photos, out, earlier), *journal]
+    words = case.words(photos, out, earlier)
+    if case.words is _batch:
+        words += ["--journal", folder / "journal"]
     done = _run(words, prefix(out))
     told = done.stderr.decode().strip()
     assert "Traceback" not in told, told
-    where = None
-    mounted = folder / "mounted"
-    if done.returncode == 0:
-        place = mounted if mounted.exists() else out
+    mounted, where = folder / "mounted", None
+    place = mounted if mounted.exists() else out
+    found = re.search(r"(?:kept|results are) in (\S+?)(;|$)", told, re.MULTILINE)
+    if done.returncode == 0 or (found and found[1] == str(out)):
         where = "in its place" if _is_new(place, out.suffix, folder) else None
-    elif found := re.search(r"kept in (\S+?)(;|$)", told, re.MULTILINE):
+    elif found:
         kept = Path(found[1])
-        same = out.suffix if kept.name != "journal" else ".journal"
-        if _is_new(kept, same, folder) and out.read_bytes() == old:
+        is_journal = kept.name == "journal"
+        suffix = ".journal" if is_journal else out.suffix
+        if _is_new(kept, suffix, folder) and out.read_bytes() == old:
             where = f"in {kept.name}, as it says"
-        kept.unlink() if kept.name != "journal" else None
+        if not is_journal:
+            kept.unlink()
     if not mounted.exists():
         again = _run(words)
         left = {path.name for path in results.iterdir()} - {out.name, f"{out.name}.run.json"}

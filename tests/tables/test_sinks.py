@@ -429,14 +429,6 @@ def test_a_csv_that_another_program_saved_with_its_own_line_ends(tmp_path: Path)
     assert list(result_sink(str(path)).existing()) == rows
 
 
-def test_an_open_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "results.sqlite"
-    result_sink(str(path)).publish(ROWS)
-    (tmp_path / "results.sqlite-wal").write_bytes(b"x")
-    with pytest.raises(UsageError, match="another program has it open"):
-        result_sink(str(path)).publish(ROWS)
-
-
 def test_sqlite_for_its_readers(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
     result_sink(str(path)).publish(ROWS)
