@@ -87,11 +87,7 @@ class _Batch:
         except BaseException:
             self._log.close()
             if output.unfinished:
-                self._log.say(
-                    f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
-                    "the same command goes on from there",
-                    severity="WARNING",
-                )
+                self._log.say(output.kept(), severity="WARNING")
             raise
         self._log.close()
         self._finish(earlier, output.published)
