@@ -69,7 +69,7 @@ def test_what_needs_threads_says_so(tmp_path: Path) -> None:
         (NO_FILES, b"flowers: stopped: Too many open files: some/file\n"),
         (
             A_BUG,
-            b"flowers: stopped: unexpected KeyError: 'what\\nnobody'; FLOWERS_TRACEBACK=1 shows where\n",
+            b"flowers: stopped: unexpected KeyError: 'a\\nbug'; FLOWERS_TRACEBACK=1 shows where\n",
         ),
     ],
 )
