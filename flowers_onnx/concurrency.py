@@ -1,4 +1,4 @@
-"""Threads that share work, memory or the disk, without more of either than was agreed."""
+"""Threads that share work and memory, without more of either than was agreed."""
 
 from __future__ import annotations
 
@@ -79,26 +79,54 @@ def map_ordered(
     ``ahead`` sources are taken beyond the result that is given, never more, so that ``sources``
     may be endless. Errors of ``work`` are raised in their place, those of ``sources`` at once.
     What hasn't begun when the caller stops never begins, and nothing is waited for. Sources are
-    taken by the caller's thread, so that a result may wait for the next one to come.
+    taken by the caller's thread, so that a result may wait for the next one to come. Where the
+    system gives fewer threads, those do all, and without any the caller's does.
     """
     remaining = iter(sources)
     first = list(islice(remaining, 2))
     if len(first) == 1:  # nothing to overlap with: spare the threads
         yield work(first[0])
         return
-    from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
+    from concurrent.futures import Future, ThreadPoolExecutor  # what a single photo does without
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     waiting: deque[Future[R]] = deque()
+    has_thread = False
+
+    def begin(source: S) -> Future[R]:
+        nonlocal has_thread
+        result = Future[R]()
+
+        def task() -> None:
+            if not result.done():
+                _settle(result, work, source)
+
+        try:
+            pool.submit(task)
+            has_thread = True
+        except RuntimeError:  # it is in the queue all the same, and a thread there is will do it
+            if not has_thread:
+                task()
+        return result
+
     try:
         for source in chain(first, remaining):
-            waiting.append(pool.submit(work, source))
+            waiting.append(begin(source))
             while waiting and (waiting[0].done() or len(waiting) > ahead):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle(future: Future[R], work: Callable[[S], R], source: S) -> None:
+    try:
+        result = work(source)
+    except BaseException as error:  # raised where the result is taken
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 class End(NamedTuple):
@@ -155,36 +183,3 @@ def source_thread(
     finally:
         stopped.set()
         room.release()
-
-
-class GroupSync:
-    """One call of ``flush`` for all threads that wait for one at the same time."""
-
-    def __init__(self, flush: Callable[[], None]) -> None:
-        self._flush = flush
-        self._counting, self._flushing = threading.Lock(), threading.Lock()
-        self._asked = self._done = 0
-        self._failure: Exception | None = None
-
-    def wait(self) -> None:
-        """Return when a flush that began after this call has ended.
-
-        Raises what ``flush`` raises, now and ever after: once it has failed nobody knows what
-        was kept, and a second try of the disk would tell nothing.
-        """
-        with self._counting:
-            self._asked += 1
-            mine = self._asked
-        with self._flushing:
-            if self._done >= mine:  # by another thread, meanwhile
-                return
-            if self._failure:
-                raise self._failure.with_traceback(None)
-            with self._counting:
-                upto = self._asked
-            try:
-                self._flush()
-            except Exception as error:
-                self._failure = error
-                raise
-            self._done = upto

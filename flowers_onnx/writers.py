@@ -41,7 +41,7 @@ def open_output(path: str | None) -> Iterator[TextIO]:
                 yield stream
         else:
             _refuse_image(path)
-            with replacing(path) as temporary, _text(temporary) as stream:
+            with replacing(path, keep=True) as temporary, _text(temporary) as stream:
                 yield stream
     except ConnectionError:
         raise

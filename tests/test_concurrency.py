@@ -9,7 +9,7 @@ from queue import SimpleQueue
 import pytest
 from support import PATIENCE
 
-from flowers_onnx.concurrency import Budget, End, GroupSync, map_ordered, source_thread
+from flowers_onnx.concurrency import Budget, End, map_ordered, source_thread
 
 
 def in_thread(*work: object) -> list[threading.Thread]:
@@ -162,36 +162,30 @@ def test_what_has_not_begun_never_begins_when_the_caller_stops() -> None:
     assert len(done) <= 2
 
 
-def test_one_flush_serves_all_who_wait() -> None:
-    first_began, go_on = threading.Event(), threading.Event()
-    flushes = []
+@pytest.mark.parametrize("granted", [0, 1])
+def test_work_is_done_by_as_many_threads_as_there_are(
+    granted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
 
-    def flush() -> None:
-        flushes.append(1)
-        first_began.set()
-        assert go_on.wait(PATIENCE)
+    def scarce(thread: threading.Thread) -> None:
+        if len(started) == granted:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
 
-    sync = GroupSync(flush)
-    threads = in_thread(sync.wait)
-    assert first_began.wait(PATIENCE)
-    threads += in_thread(*[sync.wait] * 20)
-    while sync._asked < 21:  # all have asked while the first flush was under way
-        pass
-    go_on.set()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads)
-    assert len(flushes) == 2
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    done = list[int]()
 
+    def work(number: int) -> str:
+        done.append(number)
+        if number == 7:
+            raise ValueError(number)
+        return str(number)
 
-def test_after_a_failed_flush_nothing_is_promised() -> None:
-    failures = iter([OSError("disk")])
-
-    def flush() -> None:
-        for failure in failures:
-            raise failure
-
-    sync = GroupSync(flush)
-    for _ in range(2):
-        with pytest.raises(OSError, match="disk"):
-            sync.wait()
+    results = map_ordered(work, iter(range(20)), threads=4, ahead=3, name="flowers-scarce")
+    assert [next(results) for _ in range(7)] == list("0123456")
+    with pytest.raises(ValueError, match="7"):
+        next(results)
+    assert sorted(done) == sorted(set(done))
+    assert len(started) == granted

@@ -9,6 +9,7 @@ from typing import Self
 from flowers_onnx.batch.ledger import Ledger
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.tally import Tally
+from flowers_onnx.errors import OutputError, StorageError
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import Sink
 from flowers_onnx.tables.journal import open_journal
@@ -51,8 +52,11 @@ class Output:
         if self._journal.complete:
             # Killed while publishing. First the rows that were to be published, and no others: a
             # sink that appends knows by their being the same what it has already.
-            with self:
-                self.publish()
+            try:
+                with self:
+                    self.publish()
+            except (OutputError, StorageError) as error:
+                raise OutputError(f"{error}; {self.kept()}") from error
             self._open()
             self._ledger.note_just_published(self._just_published)
 
@@ -112,6 +116,11 @@ class Output:
         """Keep a new row; raises ``OutputError`` or ``StorageError``."""
         self._journal.append(row)
         self.unfinished += 1
+
+    def kept(self) -> str:
+        """Where the rows are that aren't published."""
+        number = f"{self.unfinished:,} image{'s are' if self.unfinished != 1 else ' is'}"
+        return f"{number} done and kept in {self._place}; the same command goes on from there"
 
     def publish(self) -> None:
         """Put all rows into the sink and forget the journal; raises as these do.

@@ -17,7 +17,7 @@ from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.tally import Tally, pace
-from flowers_onnx.errors import FlowersError, OutputError, StoppedError
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError, StorageError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import RawFiles
@@ -99,11 +99,7 @@ class _Batch:
             if isinstance(error, FlowersError):
                 self._tell_failures(self._tally, self._options.journal)
             if output.unfinished:
-                self._log.say(
-                    f"{output.unfinished:,} images are done and kept in {self._options.journal}; "
-                    "the same command goes on from there",
-                    severity="WARNING",
-                )
+                self._log.say(output.kept(), severity="WARNING")
             raise
         self._log.close()
         self._finish(earlier, output)
@@ -177,8 +173,12 @@ class _Batch:
             machine=environment.run_host(),
             user=environment.user(),
         )
+        failure = None
         if tally.images or not self._skipped:  # else the last one still holds
-            record.write(options.record)
+            try:
+                record.write(options.record)
+            except StorageError as error:
+                failure = error
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")
         self._tell_failures(tally, options.out)
@@ -188,6 +188,8 @@ class _Batch:
             errors=record.errors,
             labels=record.labels,
         )
+        if failure:
+            raise OutputError(f"{failure}; the results are in {options.out}") from failure
 
     def _summary(self, tally: Tally, before: int, seconds: float) -> str:
         if not tally.images:

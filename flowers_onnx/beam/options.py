@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Query
-from flowers_onnx.storage.uris import is_table, path_of, split_suffix, table_of
+from flowers_onnx.storage.uris import is_table, literal_prefix, path_of, split_suffix, table_of
 
 FILE_SUFFIXES = (".jsonl", ".parquet")
 
@@ -20,8 +21,13 @@ class Files:
 
     @property
     def pattern(self) -> str:
-        """Matches all files of a result, and none of its dead letter's."""
+        """Matches all files of a result in a bucket, and none of its dead letter's."""
         return f"{self.prefix}-?????-of-?????{self.suffix}"
+
+    def has(self, place: str) -> bool:
+        """Whether a path or URI is that of one of its files."""
+        files = rf"-\d{{5}}-of-\d{{5}}{re.escape(self.suffix)}"
+        return re.fullmatch(files, place.removeprefix(self.prefix)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ def target(flag: str, uri: str) -> Files | Table:
     if suffix.lower() not in FILE_SUFFIXES:
         known = ", ".join(FILE_SUFFIXES)
         raise UsageError(f"--{flag} must end in {known} or be bigquery://P.DATASET.TABLE: {uri}")
+    if literal_prefix(prefix) != prefix:
+        raise UsageError(f"--{flag} {uri}: Beam takes *, ? and [ in a name for a pattern")
     return Files(prefix, suffix)
 
 

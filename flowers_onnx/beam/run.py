@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -118,15 +119,27 @@ def _refuse_local_places(options: Options) -> None:
 
 
 def _refuse_existing(files: Files) -> None:
+    found = _first_existing(files)
+    if found is not None:
+        raise UsageError(f"there are results already: {found}; give another place, or remove them")
+
+
+def _first_existing(files: Files) -> str | None:
+    if scheme_of(files.prefix) == "file":
+        # Beam finds nothing by a path without a folder, and looks through all that are below one.
+        folder = os.path.dirname(files.prefix)
+        try:
+            paths = [os.path.join(folder, name) for name in os.listdir(folder or os.curdir)]
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UsageError(f"can't write {files.prefix}: {error.strerror}") from error
+        return next(filter(files.has, paths), None)
     try:
         (found,) = FileSystems.match([files.pattern], limits=[1])
     except (ValueError, OSError) as error:  # BeamIOError is one
         raise UsageError(f"can't write {files.prefix}: {_first_line(error)}") from error
-    if found.metadata_list:
-        raise UsageError(
-            f"there are results already: {found.metadata_list[0].path}; "
-            "give another place, or remove them"
-        )
+    return found.metadata_list[0].path if found.metadata_list else None
 
 
 def _wait(result: PipelineResult) -> None:

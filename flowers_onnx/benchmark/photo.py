@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import UsageError
 from flowers_onnx.photos import display_path
 from flowers_onnx.results import Failure
+from flowers_onnx.scratch import scratch_folder
 from flowers_onnx.sources import Stream, Unreadable, expand
 
 WIDTH, HEIGHT, QUALITY = 500, 667, 90
@@ -52,7 +52,7 @@ def gather(words: Sequence[str]) -> Iterator[Photos]:
         source = ", ".join(map(display_path, words[:3])) + ", ..." * (len(words) > 3)
         yield Photos(tuple(map(_path, expand(words, None))), source)
         return
-    with tempfile.TemporaryDirectory(prefix="flowers-benchmark-") as folder:
+    with scratch_folder() as folder:
         path = os.path.join(folder, "made-up.jpg")
         made_up().save(path, quality=QUALITY)
         yield Photos((path,), f"a made-up JPEG of {WIDTH} x {HEIGHT} pixels, quality {QUALITY}")

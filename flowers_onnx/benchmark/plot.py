@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from io import BytesIO
 from typing import Any
 
 from flowers_onnx.benchmark.document import QUANTILES, STAGES, Document, Row
 from flowers_onnx.errors import OutputError
+from flowers_onnx.scratch import scratch_folder
 
 
 def draw(result: Document, path: str) -> None:
@@ -16,7 +16,7 @@ def draw(result: Document, path: str) -> None:
 
     Raises ``OutputError`` if ``path`` can't be written.
     """
-    with tempfile.TemporaryDirectory(prefix="flowers-benchmark-") as folder:
+    with scratch_folder() as folder:
         # It keeps a cache of fonts below HOME, where this program writes nothing.
         os.environ.setdefault("MPLCONFIGDIR", folder)
         image = _render(result, os.path.splitext(path)[1][1:].lower())

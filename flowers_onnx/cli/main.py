@@ -6,7 +6,7 @@
 3    the model, or a library that runs it, can't be loaded
 4    the results can't be written
 5    the run stopped before its end, nothing was published
-130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
+130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up (SIGHUP: the terminal is gone)
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ from typing import NoReturn
 
 from flowers_onnx import __version__
 from flowers_onnx.console import say
-from flowers_onnx.errors import FlowersError, ModelError, OutputError
+from flowers_onnx.errors import FlowersError, ModelError, OutputError, StoppedError
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+HUNG_UP = 128 + 1  # Windows knows no SIGHUP
+
+#: Asks for the traceback of an error that nobody foresaw.
+TRACEBACK = "FLOWERS_TRACEBACK"
 
 _STACK_BYTES = 1 << 20
 
@@ -37,21 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _prepare_process()
     try:
         return _dispatch(words)
-    except FlowersError as error:
-        say(f"flowers: {error}")
-        return error.exit_code
-    except (ImportError, MemoryError) as error:
-        # A library can't be loaded: lack of memory has many faces, most told in many lines.
-        *_, reason = [type(error).__name__, *str(error).split("\n")]
-        say(f"flowers: can't start: {reason}")
-        return ModelError.exit_code
     except ConnectionError:
         return _reader_left()
     except KeyboardInterrupt:
         say("flowers: interrupted")
         return INTERRUPTED
-    except SystemExit as stop:  # from SIGTERM
+    except SystemExit as stop:  # from a signal
         return stop.code if isinstance(stop.code, int) else 1
+    except Exception as error:
+        text, code = _told(error)
+        say(f"flowers: {text}")
+        return code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -74,8 +74,35 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
+def _told(error: Exception) -> tuple[str, int]:
+    """What to say of an error in one line, and the exit code."""
+    if isinstance(error, FlowersError):
+        return str(error), error.exit_code
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        traceback.print_exception(error)
+    lines = [type(error).__name__, *str(error).split("\n")]
+    match error:
+        case ImportError() | MemoryError():
+            # A library can't be loaded: lack of memory has many faces, most told in many lines.
+            return f"can't start: {lines[-1]}", ModelError.exit_code
+        case RuntimeError() if "new thread" in lines[-1]:
+            reason = "the system gives no more threads (ulimit -u, TasksMax=, --pids-limit)"
+        case OSError() if error.strerror:
+            reason = error.strerror + (f": {error.filename}" if error.filename else "")
+        case _:
+            reason = f"unexpected {': '.join(lines)}; {TRACEBACK}=1 shows where"
+    return f"stopped: {reason}", StoppedError.exit_code
+
+
 def _print(text: str) -> int:
-    print(text)
+    try:
+        print(text)
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise _unprintable(error) from error
     _flush()
     return 0
 
@@ -102,11 +129,20 @@ def _prepare_process() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        if _hears_hangup():
+            signal.signal(signal.SIGHUP, _terminate)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _hears_hangup() -> bool:
+    """Whether there is SIGHUP, and nobody has us ignore it as ``nohup`` does."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave by way of every ``finally``, so that no half-written file stays behind."""
-    raise SystemExit(TERMINATED)
+    if _hears_hangup():  # a terminal that goes sends more than one
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    raise SystemExit(TERMINATED if number == signal.SIGTERM else HUNG_UP)
 
 
 @contextlib.contextmanager
@@ -135,8 +171,12 @@ def _flush() -> None:
     except ConnectionError:
         raise
     except OSError as error:
-        _discard(sys.stdout.fileno())  # else the interpreter tries again at exit
-        raise OutputError(f"can't write to standard output: {error.strerror}") from error
+        raise _unprintable(error) from error
+
+
+def _unprintable(error: OSError) -> OutputError:
+    _discard(sys.stdout.fileno())  # else the interpreter tries again at exit
+    return OutputError(f"can't write to standard output: {error.strerror}")
 
 
 def _reader_left() -> int:

@@ -79,9 +79,12 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` in the loop's thread for SIGTERM and Ctrl-C."""
+    """Call ``stop`` in the loop's thread for SIGTERM, Ctrl-C, and SIGHUP if it isn't ignored."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         try:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows

@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import itertools
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
@@ -22,6 +21,7 @@ from typing import BinaryIO
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.record import to_json
+from flowers_onnx.scratch import scratch_file
 from flowers_onnx.storage.uris import table_of
 from flowers_onnx.tables.schema import SAMPLE_ROWS, AnyRow, Schema
 
@@ -121,7 +121,7 @@ class BigQueryTable:
             table = self._same(identity)
             if self._is_loaded(digest, table):
                 return False
-            with tempfile.TemporaryFile(prefix="flowers-") as part:
+            with scratch_file() as part:
                 part.writelines(self._lines(rows))
                 self._load(part, digest, self._same(identity))
             return True
@@ -300,7 +300,7 @@ def _parts(lines: Iterator[bytes], destination: str) -> Iterator[tuple[BinaryIO,
     line = next(lines, None)
     while line is not None:
         digest = hashlib.sha256(destination.encode() + b"\n")
-        with tempfile.TemporaryFile(prefix="flowers-") as part:
+        with scratch_file() as part:
             size = 0
             while line is not None and (not size or size + len(line) <= PART_BYTES):
                 part.write(line)

@@ -6,14 +6,14 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from flowers_onnx.atomic import remove_leftovers, replacing
+from flowers_onnx.atomic import can_make_files, remove_leftovers, replacing
 from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.scratch import make_scratch_folder, scratch_folder
 from flowers_onnx.storage import store_for
 from flowers_onnx.tables.schema import SAMPLE_ROWS, AnyRow, Schema
 
@@ -30,6 +30,23 @@ class Format(Protocol):
         """Fill the empty file at ``path``; raises ``OSError``."""
 
 
+@runtime_checkable
+class Container(Format, Protocol):
+    """A format whose files may hold more than our rows, which is others' and stays."""
+
+    #: The ends of the names of files that belong to one, and to no other that takes its place.
+    beside: tuple[str, ...]
+
+    def change(self, rows: Iterable[AnyRow], path: str) -> None:
+        """Make ``rows`` the rows of the file at ``path``, in one step; raises ``OSError``.
+
+        ``rows`` may read that file meanwhile.
+        """
+
+    def copy(self, path: str, to: str) -> None:
+        """Fill the empty file ``to`` with all that ``path`` has; raises ``OSError``."""
+
+
 class LocalFile:
     """A result on disk."""
 
@@ -39,6 +56,10 @@ class LocalFile:
         self._path, self._format = path, format
 
     def existing(self) -> Generator[AnyRow, None, None]:
+        if isinstance(self._format, Container) and not _has_content(self._path):
+            for suffix in self._format.beside:
+                if os.path.exists(other := self._path + suffix):
+                    raise UsageError(f"{other} is left of a database that is gone: remove it")
         return _rows(self._format, self._path, self._path)
 
     def sample(self) -> Iterator[AnyRow]:
@@ -49,8 +70,15 @@ class LocalFile:
             next(earlier, None)  # a foreign file is refused
         try:
             remove_leftovers(self._path)
+            if (
+                isinstance(self._format, Container)
+                and _has_content(self._path)
+                and can_make_files(os.path.dirname(os.path.realpath(self._path)))
+            ):
+                self._format.change(rows, self._path)
+                return
             with replacing(self._path) as temporary:
-                self._format.write(rows, temporary)
+                _fill(temporary, self._format, rows, self._path)
         except OSError as error:
             raise OutputError(f"can't write to {self._path}: {_reason(error)}") from error
 
@@ -79,9 +107,9 @@ class ObjectFile:
         with contextlib.closing(self.existing()) as earlier:
             next(earlier, None)  # a foreign file is refused
         try:
-            with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
+            with scratch_folder() as folder:
                 path = os.path.join(folder, "result")
-                self._format.write(rows, path)
+                self._fill(path, rows)
                 self._store.upload(path, self._uri)
         except OSError as error:
             raise OutputError(f"can't write to {self._uri}: {_reason(error)}") from error
@@ -92,14 +120,41 @@ class ObjectFile:
             shutil.rmtree(os.path.dirname(self._earlier), ignore_errors=True)
             self._earlier = None
 
+    def _fill(self, path: str, rows: Iterable[AnyRow]) -> None:
+        try:
+            _fill(path, self._format, rows, self._fetched())
+        except OSError as error:
+            raise OutputError(
+                f"can't write {self._uri} to a temporary file first: {_reason(error)}; TMPDIR "
+                "names a folder for it"
+            ) from error
+
     def _fetched(self) -> str:
         """A copy of the earlier result; it is read more than once, and fetched once."""
         if self._earlier is None:
-            folder = tempfile.mkdtemp(prefix="flowers-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # without a close()
-            self._earlier = os.path.join(folder, "result")
-            self._store.fetch(self._uri, self._earlier)
+            folder = make_scratch_folder()
+            remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            path = os.path.join(folder, "result")
+            try:
+                self._store.fetch(self._uri, path)
+            except BaseException:
+                remove()
+                raise
+            self._earlier = path
         return self._earlier
+
+
+def _fill(path: str, format: Format, rows: Iterable[AnyRow], earlier: str) -> None:
+    """Make a file of ``rows``, with what else was in the earlier one."""
+    if isinstance(format, Container) and _has_content(earlier):
+        format.copy(earlier, path)
+        format.change(rows, path)
+    else:
+        format.write(rows, path)
+
+
+def _has_content(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 def _rows(format: Format, path: str, name: str) -> Generator[AnyRow, None, None]:

@@ -8,18 +8,17 @@ of the process; the next run drops the rest of such a line, and does its image a
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import re
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
-from flowers_onnx.atomic import sync_folder
-from flowers_onnx.concurrency import GroupSync
+from flowers_onnx.atomic import synced
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.storage import store_for
@@ -70,18 +69,11 @@ def open_journal(place: str, version: str) -> Journal:
 
 
 class LocalJournal:
-    """A file that grows by a line a row.
+    """A file that grows by a line a row, which outlives this process when ``append`` returns."""
 
-    A row outlives this process when ``append`` returns, and the machine's power with
-    ``durable``: then ``append``, called by many threads, has one wait of the disk serve all rows
-    that came during the last one.
-    """
-
-    def __init__(self, path: str, version: str, *, durable: bool = False) -> None:
+    def __init__(self, path: str, version: str) -> None:
         self._path, self._header = path, _header(version)
-        self._writing = threading.Lock()
         self._failure: str | None = None
-        self._sync = GroupSync(self._flush) if durable else None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as error:
@@ -92,9 +84,6 @@ class LocalJournal:
         _lock(self._file.fileno(), path)
         try:
             self.complete = self._repair()
-            if durable:
-                self._flush()
-                sync_folder(os.path.dirname(os.path.realpath(path)))
         except BaseException:
             self._file.close()
             raise
@@ -105,8 +94,6 @@ class LocalJournal:
 
     def append(self, row: AnyRow) -> None:
         self._write(row)
-        if self._sync:
-            self._sync.wait()
 
     def mark_complete(self) -> None:
         self._write(_COMPLETE)
@@ -116,13 +103,21 @@ class LocalJournal:
     def close(self) -> None:
         if not self._file.closed:
             with contextlib.suppress(OSError):
-                os.fsync(self._file.fileno())
+                synced(self._file.fileno())
             self._file.close()
 
     def remove(self) -> None:
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        try:
             os.unlink(self._path)  # while it is locked: nobody else can have begun to use it
             self._file.close()
+        except OSError:  # a file that is open, on Windows, or mounted by itself
+            with contextlib.suppress(OSError):
+                self._file.truncate(0)  # what is published must not be published again
+            self._file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
 
     def _repair(self) -> bool:
         """Cut off what a killed run left of its last line; returns whether all rows are there."""
@@ -138,24 +133,24 @@ class LocalJournal:
 
     def _flush(self) -> None:
         try:
-            os.fsync(self._file.fileno())
+            if not synced(self._file.fileno()):
+                _tell_unsynced(self._path)
         except OSError as error:
             raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
 
     def _write(self, record: AnyRow) -> None:
         line = _line(record)
-        with self._writing:
-            # What comes behind a part of a line would be cut off with it.
-            if self._failure:
-                raise OutputError(self._failure)
-            try:
-                written = self._file.write(line)
-                reason = "no space left"
-            except OSError as error:
-                written, reason = 0, error.strerror or str(error)
-            if written != len(line):
-                self._failure = f"can't write to {self._path}: {reason}"
-                raise OutputError(self._failure)
+        # What comes behind a part of a line would be cut off with it.
+        if self._failure:
+            raise OutputError(self._failure)
+        try:
+            written = self._file.write(line)
+            reason = "no space left"
+        except OSError as error:
+            written, reason = 0, error.strerror or str(error)
+        if written != len(line):
+            self._failure = f"can't write to {self._path}: {reason}"
+            raise OutputError(self._failure)
 
 
 class BucketJournal:
@@ -224,6 +219,14 @@ class BucketJournal:
         if content is None:
             raise OutputError(f"{part} has vanished: is another run at work?")
         return io.BytesIO(content)
+
+
+@functools.cache
+def _tell_unsynced(path: str) -> None:
+    say(
+        f"flowers: {path}: its file system has no fsync, so that what is done may not outlive a "
+        "loss of power; it does outlive this process"
+    )
 
 
 def _header(version: str) -> AnyRow:

@@ -6,13 +6,13 @@ import contextlib
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from flowers_onnx.errors import UsageError, from_os_error
 from flowers_onnx.record import Record, fields_of, flat_fields
 from flowers_onnx.results import Result, result_of
+from flowers_onnx.scratch import scratch_folder
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
 from flowers_onnx.tables import format_for
@@ -74,7 +74,7 @@ def _local(place: str) -> Iterator[str]:
     if not is_remote(place):
         yield path_of(place)
         return
-    with tempfile.TemporaryDirectory(prefix="flowers-") as folder:
+    with scratch_folder() as folder:
         path = os.path.join(folder, "result")
         if not store_for(place).fetch(place, path):
             raise UsageError(f"{place}: no such object")

@@ -92,6 +92,8 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
         (("--runner", "FlinkRunner"), "rows.jsonl", "needs a SOURCE"),
         (("photos",), None, "needs --out"),
         (("photos",), "rows.csv", "must end in .jsonl, .parquet"),
+        (("photos",), "r[1]ws.jsonl", "Beam takes *, ? and [ in a name for a pattern"),
+        (("photos",), "gs://b/r?ws.parquet", "Beam takes *, ? and [ in a name for a pattern"),
         (("photos",), "bigquery://project.table", "PROJECT.DATASET.TABLE"),
     ],
 )
@@ -164,6 +166,26 @@ def test_the_rows_are_those_of_the_batch(flowers: Run, photos: Path, tmp_path: P
     again = flowers("beam", photos, "--out", out / "beam.jsonl")
     assert again.returncode == 2
     assert b"there are results already" in again.stderr
+
+
+@needs_beam
+@pytest.mark.parametrize(
+    "out", ["rows.jsonl", "rows.parquet", "./rows.jsonl", "new/folder/rows.jsonl"]
+)
+def test_earlier_results_are_found_however_they_are_named(
+    out: str, flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    words = ("beam", sample, "--out", out, "--", *EMBEDDED)
+    done = flowers(*words)
+    assert done.returncode == 0, done.stderr
+    (written,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written.parent == (tmp_path / out).parent
+    assert re.fullmatch(r"(.+)-00000-of-00001(\.\w+)", written.name)
+    before = written.read_bytes()
+    again = flowers(*words)
+    assert again.returncode == 2
+    assert b"there are results already: " in again.stderr
+    assert written.read_bytes() == before
 
 
 @needs_beam

@@ -176,10 +176,12 @@ def test_output_to_a_device(flowers: Run, sample: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk(sample: Path) -> None:
+@pytest.mark.parametrize("command", ["classify", "--version", "--help", "labels", "info"])
+def test_a_full_disk(sample: Path, command: str) -> None:
+    words = [sample] if command == "classify" else []
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [FLOWERS, "classify", sample], stdout=full, stderr=subprocess.PIPE, check=False
+            [FLOWERS, command, *words], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 4
     assert done.stderr == b"flowers: can't write to standard output: No space left on device\n"
@@ -203,7 +205,8 @@ def test_a_closed_pipe_is_quiet(sample: Path, format: str) -> None:
 
 @posix
 @pytest.mark.parametrize(
-    ("number", "said"), [(signal.SIGINT, b"flowers: interrupted\n"), (signal.SIGTERM, b"")]
+    ("number", "said"),
+    [(signal.SIGINT, b"flowers: interrupted\n"), (signal.SIGTERM, b""), (signal.SIGHUP, b"")],
 )
 def test_stopping_leaves_nothing_behind(
     sample: Path, tmp_path: Path, number: int, said: bytes

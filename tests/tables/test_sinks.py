@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -23,12 +24,13 @@ from hypothesis import strategies as st
 from support import BATCH_FIELDS, ROOT, Row, blocks, make_row, posix, result_sink
 
 from flowers_onnx import writers
-from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.errors import OutputError, StoppedError, StorageError, UsageError
 from flowers_onnx.record import RECORD_SCHEMA, Field, Record, fields_of, flat_fields
 from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import file_uri
 from flowers_onnx.tables import SUFFIXES, schema
+from flowers_onnx.tables.reading import read_results
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.sqlite import APPLICATION_ID
 
@@ -429,14 +431,6 @@ def test_a_csv_that_another_program_saved_with_its_own_line_ends(tmp_path: Path)
     assert list(result_sink(str(path)).existing()) == rows
 
 
-def test_an_open_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "results.sqlite"
-    result_sink(str(path)).publish(ROWS)
-    (tmp_path / "results.sqlite-wal").write_bytes(b"x")
-    with pytest.raises(UsageError, match="another program has it open"):
-        result_sink(str(path)).publish(ROWS)
-
-
 def test_sqlite_for_its_readers(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
     result_sink(str(path)).publish(ROWS)
@@ -573,6 +567,51 @@ def test_local_copies_do_not_stay(
     sink.publish(sink.existing())
     del sink
     assert list(scratch.iterdir()) == []
+
+
+def test_what_is_not_ours_in_a_bucket_survives(bucket: Bucket) -> None:
+    uri = "gs://bucket/results.sqlite"
+    result_sink(uri).publish(ROWS)
+    with contextlib.closing(sqlite3.connect(bucket.object(uri))) as theirs:
+        theirs.execute("CREATE TABLE notes AS SELECT 'mine' AS text")
+        theirs.commit()
+    sink = result_sink(uri)
+    sink.publish(itertools.chain(sink.existing(), [row(9)]))
+    with contextlib.closing(sqlite3.connect(bucket.object(uri))) as theirs:
+        assert theirs.execute("SELECT text FROM notes").fetchall() == [("mine",)]
+        assert theirs.execute("SELECT count(*) FROM results").fetchall() == [(4,)]
+
+
+def test_without_a_folder_for_temporary_files(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    bucket.object("gs://bucket/results.csv").write_text("a,b\n")
+    with pytest.raises(StoppedError, match=r"no temporary file can be made: .*; TMPDIR names"):
+        list(result_sink("gs://bucket/results.csv").existing())
+    with pytest.raises(StoppedError, match="TMPDIR names a folder"):
+        list(read_results(["gs://bucket/results.csv"]))
+
+
+def test_a_copy_that_was_cut_short_is_fetched_again(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result_sink("gs://bucket/results.jsonl").publish(ROWS)
+
+    def fetch(_uri: str, path: str) -> bool:
+        Path(path).write_bytes(b"")
+        raise StorageError("read_error", "no space left on device")
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    sink = result_sink("gs://bucket/results.jsonl")
+    with monkeypatch.context() as full:
+        full.setattr(bucket, "fetch", fetch)
+        with pytest.raises(StorageError, match="no space left"):
+            list(sink.existing())
+    assert list(scratch.iterdir()) == []
+    assert list(sink.existing()) == ROWS
 
 
 # Names -----------------------------------------------------------------------------------------

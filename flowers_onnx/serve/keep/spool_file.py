@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from flowers_onnx.atomic import sync_folder
+from flowers_onnx.atomic import sync_folder, synced
 from flowers_onnx.errors import FlowersError, StorageError, UsageError
 from flowers_onnx.serve.keep.watch import Watch, unexpected
 
@@ -214,13 +214,23 @@ def _open(path: str, places: Mapping[str, str]) -> sqlite3.Connection:
         folder = os.path.dirname(os.path.abspath(path))
         os.makedirs(folder, mode=0o700, exist_ok=True)
         # Photos of people who trust us: for this user alone.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            can_wait = synced(descriptor)
+        finally:
+            os.close(descriptor)
         sync_folder(folder)
     except OSError as error:
         raise StorageError(
             "read_error",
             f"can't write to {path}: {error.strerror}; --spool FILE puts the spool elsewhere",
         ) from error
+    if not can_wait:
+        raise StorageError(
+            "read_error",
+            f"{path} can't be a spool: its file system has no fsync, so that nothing could be "
+            "promised; --spool FILE puts it elsewhere, --durability best-effort promises nothing",
+        )
     connection = None
     try:
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)
