@@ -30,7 +30,10 @@ def pictures() -> dict[str, Picture]:
     """One of each kind, small, by name."""
     with Image.open(SAMPLE) as opened:
         photo = opened.convert("RGB").resize((64, 48))
-    grey, wide = photo.convert("L"), Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257)
+    grey, wide = (
+        photo.convert("L"),
+        Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257),
+    )
     clear = photo.convert("RGBA")
     clear.putalpha(grey)
     indexed = photo.quantize(64)
@@ -46,8 +49,8 @@ def pictures() -> dict[str, Picture]:
     add("jpeg restarts", photo, "JPEG", restart_marker_blocks=3)
     add("jpeg grey", grey, "JPEG")
     add("jpeg cmyk", photo.convert("CMYK"), "JPEG")
-    for mode, image in {"1": grey.convert("1"), "L": grey, "LA": clear.convert("LA"),
-                        "P": indexed, "RGB": photo, "RGBA": clear, "I;16": wide}.items():  # fmt: skip
+    png = {"1": grey.convert("1"), "L": grey, "LA": clear.convert("LA"), "P": indexed, "RGB": photo}
+    for mode, image in {**png, "RGBA": clear, "I;16": wide}.items():
         add(f"png {mode}", image, "PNG")
     add("png tRNS", indexed, "PNG", transparency=bytes(range(0, 256, 4)))
     add("gif", indexed, "GIF")
@@ -187,9 +190,10 @@ def _jpeg_fill(data: bytes, rng: random.Random) -> bytes:
 
 
 def _jpeg_cut(data: bytes, rng: random.Random) -> bytes:
+    """A broken download: the file ends, or goes on with what a disk has there."""
     _, rest = _segments(data)
-    kept = data[: len(data) - int(len(rest) * rng.uniform(0.3, 0.98))]
-    return kept + rng.choice((b"", b"\xff\xd9"))
+    missing = int(len(rest) * rng.uniform(0.3, 0.98))
+    return data[: len(data) - missing] + rng.choice((b"", bytes(missing), b"\xff" * missing))
 
 
 # PNG: chunks.

@@ -8,9 +8,10 @@ Printed are, by folder, how many of each outcome there are, and then the files t
 
     traceback   anything but an answer or an error with a code
     wrong       an answer, from other pixels than all who read the file whole
-    disputed    an answer, from the pixels of some of them
+    disputed    an answer, from the pixels of half of them or fewer
     size        an answer, whose width and height nobody else gives
-    refused     an error, where two others read the same picture, and all of it
+    refused     corrupt or truncated, where two others read the same picture, and all of it
+    declined    the same, but unsupported or too large
     lenient     an answer, where two others complain and none reads it whole
     truncated   told to be, with what the others say
     doors       another answer as bytes, as a stream, or by the installed command
@@ -152,37 +153,42 @@ def _looked_at(
 
 def _verdicts(one: File) -> Iterator[str]:
     ours = one.ours
-    whole = {name: seen for name, seen in one.others.items() if seen.state == "ok"}
-    complain = [s for s in one.others.values() if s.state in ("damaged", "error")]
-    if ours.status.startswith("traceback"):
-        yield "traceback"
-    if ours.doors:
-        yield "doors"
-    if ours.seconds > _SLOW:
-        yield "slow"
-    if ours.megabytes > _LARGE:
-        yield "large"
+    found = {
+        "traceback": ours.status.startswith("traceback"),
+        "doors": ours.doors,
+        "slow": ours.seconds > _SLOW,
+        "large": ours.megabytes > _LARGE,
+        "truncated": ours.status == "truncated",
+        "text": ours.status != "ok" and raw_text(ours.text),
+    }
     if ours.status == "ok":
-        agree = [one.distances[name].same for name in whole]
-        if agree and not any(agree):
-            yield "wrong"
-        elif not all(agree):
-            yield "disputed"
-        if whole and (ours.width, ours.height) not in {(s.width, s.height) for s in whole.values()}:
-            yield "size"
-        if not whole and len(complain) >= 2:
-            yield "lenient"
-        return
-    if ours.status == "truncated":
-        yield "truncated"
-    if raw_text(ours.text):
-        yield "text"
-    plain = [seen.square for name, seen in whole.items() if name != "vips+icc"]
-    if any(
-        distance(first, second).same  # type: ignore[arg-type]
-        for first, second in itertools.combinations(plain, 2)
-    ):
-        yield "refused"
+        found |= _of_an_answer(one)
+    elif _two_agree(one):
+        found["declined" if ours.status in ("unsupported", "too_large") else "refused"] = True
+    return (verdict for verdict, holds in found.items() if holds)
+
+
+def _of_an_answer(one: File) -> dict[str, bool]:
+    whole = {name: seen for name, seen in one.others.items() if seen.state == "ok"}
+    agree = sum(one.distances[name].same for name in whole)
+    sizes = {(seen.width, seen.height) for seen in whole.values()}
+    complaints = sum(seen.state in ("damaged", "error") for seen in one.others.values())
+    return {
+        "wrong": bool(whole) and not agree,
+        "disputed": 0 < agree * 2 <= len(whole),
+        "size": bool(whole) and (one.ours.width, one.ours.height) not in sizes,
+        "lenient": not whole and complaints > 1,
+    }
+
+
+def _two_agree(one: File) -> bool:
+    """Whether two of the others read the same picture, and all of it."""
+    whole = [
+        seen.square
+        for name, seen in one.others.items()
+        if seen.state == "ok" and seen.square is not None and name != "vips+icc"
+    ]
+    return any(distance(*pair).same for pair in itertools.combinations(whole, 2))
 
 
 def _command(folder: str, found: list[File]) -> None:

@@ -95,27 +95,19 @@ def edited(picture: damage.Picture, way: str, rng: random.Random) -> bytes:
     return damage.harmlessly(picture, rng)
 
 
-def _fault(
-    way: str, found: Outcome | str, plain: Outcome, seconds: float, megabytes: float
-) -> str:
+def _fault(way: str, found: Outcome | str, plain: Outcome, seconds: float, megabytes: float) -> str:
     """What is wrong with an outcome; empty for nothing."""
     if isinstance(found, str):
         return found
-    if found.code == "raised":
-        return found.text
     if found.seconds > seconds or found.megabytes > megabytes:
         return "too slow" if found.seconds > seconds else "too much memory"
-    if found.code != "ok":
-        if found.code not in IMAGE_ERROR_CODES or raw_text(found.text):
-            return f"not for people: {found.code}: {found.text}"
-        if way == "harmless" or (way == "cut" and found.code not in ("truncated", "corrupt")):
-            return f"{found.code}: {found.text}"
-        return ""
-    if way == "cut":
-        return "an answer without all pixels"
-    if way == "harmless" and not np.array_equal(found.pixels, plain.pixels):  # type: ignore[arg-type]
-        return "other pixels"
-    return ""
+    if found.code == "ok":
+        changed = way == "harmless" and not np.array_equal(found.pixels, plain.pixels)  # type: ignore[arg-type]
+        return {"cut": "an answer without all pixels"}.get(way, "other pixels" if changed else "")
+    if found.code not in IMAGE_ERROR_CODES or raw_text(found.text):
+        return f"not for people: {found.code}: {found.text}"
+    allowed = {"harmless": (), "cut": ("truncated", "corrupt"), "anyhow": IMAGE_ERROR_CODES}
+    return "" if found.code in allowed[way] else f"{found.code}: {found.text}"
 
 
 def _decoder() -> Callable[[bytes], Outcome]:

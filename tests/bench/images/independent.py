@@ -122,11 +122,9 @@ def _opencv(path: str, format: str) -> Picture:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if image is None:
             raise ValueError(said() or "no image")
-        if image.ndim == 3 and image.shape[2] == 4:
-            image = _turned(image[..., [2, 1, 0, 3]], _orientation(path))
-        else:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
-        return Picture(_rgb(_bytes(image)), said())
+        if image.ndim == 3:
+            image = image[..., [2, 1, 0, 3][: image.shape[2]]]
+        return Picture(_turned(_rgb(_bytes(image)), _orientation(path)), said())
 
 
 def _magick_version() -> str:
@@ -233,7 +231,7 @@ def _tifffile(path: str) -> Pixels:
             table = (np.asarray(page.colormap) >> 8).astype(np.uint8)
             return _rgb(np.moveaxis(table, 0, -1)[array])
         if photometric == "MINISWHITE":
-            array = ~array if array.dtype != bool else ~array
+            array = ~array
         elif photometric == "SEPARATED":
             return _from_cmyk(255 - _bytes(array, page.bitspersample)[..., :4])
         elif photometric not in ("MINISBLACK", "RGB") and not (

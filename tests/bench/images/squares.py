@@ -37,7 +37,8 @@ def square(pixels: Pixels, preprocess: Preprocess) -> Pixels:
     part = pixels[top:bottom, left:right].astype(np.float32)
     found = np.einsum("oh,hwc->owc", rows, part, optimize=True)
     found = np.einsum("ow,hwc->hoc", columns, found, optimize=True)
-    return found.round().clip(0, 255).astype(np.uint8)
+    small: Pixels = found.round().clip(0, 255).astype(np.uint8)
+    return small
 
 
 def _weights(
@@ -62,6 +63,4 @@ def distance(one: Pixels, other: Pixels) -> Distance:
         part[:size, :size].astype(np.float32).reshape(_BLOCKS, size // _BLOCKS, _BLOCKS, -1, 3)
         .mean((1, 3)) for part in (one, other)
     ]  # fmt: skip
-    return Distance(
-        round(float(gap.mean()), 2), round(float(np.abs(means[0] - means[1]).max()), 1)
-    )
+    return Distance(round(float(gap.mean()), 2), round(float(np.abs(means[0] - means[1]).max()), 1))

@@ -144,7 +144,10 @@ def program() -> Callable[[str], Answer]:
             seconds, megabytes = time.perf_counter() - started, memory("VmHWM") - before
             with open(path, "rb") as file:
                 data = file.read()
-            others = {"bytes": classifier.result(data), "stream": classifier.result(io.BytesIO(data))}
+            others = {
+                "bytes": classifier.result(data),
+                "stream": classifier.result(io.BytesIO(data)),
+            }
             doors = ", ".join(
                 name for name, other in others.items() if _essence(other) != _essence(first)
             )
@@ -152,7 +155,9 @@ def program() -> Callable[[str], Answer]:
                 status = first.code
                 if status not in IMAGE_ERROR_CODES or "\n" in first.message:
                     status = f"traceback: {status} is no known code"
-                return Answer(status, first.message, seconds=seconds, megabytes=megabytes, doors=doors)
+                return Answer(
+                    status, first.message, seconds=seconds, megabytes=megabytes, doors=doors
+                )
             decoded = decode(io.BytesIO(data), preprocess)
             return Answer(
                 "ok", f"{first.top[0].confidence:.3f}", first.width, first.height, first.label,
