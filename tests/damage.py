@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 import struct
@@ -26,6 +27,7 @@ class Picture(NamedTuple):
     cut: Edit
 
 
+@functools.cache
 def pictures() -> dict[str, Picture]:
     """One of each kind, small, by name."""
     with Image.open(SAMPLE) as opened:
@@ -70,15 +72,26 @@ def pictures() -> dict[str, Picture]:
     return found
 
 
-def harmlessly(picture: Picture, rng: random.Random) -> bytes:
-    """One or two edits, those that take the file apart before those that leave a rest."""
+#: The ways of ``edited``.
+WAYS = ("harmless", "cut", "anyhow")
+
+
+def edited(name: str) -> bytes:
+    """The file called ``WAY:KIND:NUMBER``, the same one for each name."""
+    way, kind, _ = name.split(":")
+    picture, rng = pictures()[kind], random.Random(name)
+    if way == "cut":
+        return picture.cut(picture.data, rng)
+    if way == "anyhow":
+        return _anyhow(picture.data, rng)
     data = picture.data
+    # Those that take the file apart before those that leave a rest.
     for place in sorted(rng.sample(range(len(picture.harmless)), rng.randint(1, 2))):
         data = picture.harmless[place](data, rng)
     return data
 
 
-def anyhow(data: bytes, rng: random.Random) -> bytes:
+def _anyhow(data: bytes, rng: random.Random) -> bytes:
     """Bytes flipped, repeated, taken out or put in, anywhere."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 6)):

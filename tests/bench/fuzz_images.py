@@ -5,14 +5,13 @@
 Of each kind of picture one file after the other is edited: harmlessly (the answer must be the
 plain file's), with pixels missing (``truncated`` or ``corrupt``) or anyhow (an answer, or an error
 in words). A process of its own decodes them, which may not take more than ``--seconds`` or
-``--megabytes`` for one. Each fault is printed with what makes the file again: ``--only
-"harmless:png L:17" --save file.png``.
+``--megabytes`` for one. Each fault is printed with the file's name, as the tests' faults are, which
+makes it again: ``--only "harmless:png L:17" --save file.png``.
 """
 
 from __future__ import annotations
 
 import io
-import random
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +29,6 @@ from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Pixels, decode
 
 _PREPROCESS = Preprocess(224, 0.875, "bilinear")
-_WAYS = ("harmless", "cut", "anyhow")
 
 
 class Outcome(NamedTuple):
@@ -56,10 +54,10 @@ def main(
     worker = Worker(_decoder)
     plain = {name: worker.ask(picture.data) for name, picture in pictures.items()}
     faults: Counter[str] = Counter()
-    names = [only] if only else _names(pictures, count, seed)
+    names = [only] if only else _names(count, seed)
     for number, name in enumerate(names):
         way, kind, _ = name.split(":")
-        data = edited(pictures[kind], way, random.Random(name))
+        data = damage.edited(name)
         if save:
             with open(save, "wb") as file:
                 file.write(data)
@@ -80,19 +78,10 @@ def main(
     sys.exit(1 if faults else 0)
 
 
-def _names(pictures: dict[str, damage.Picture], count: int, seed: int) -> list[str]:
-    kinds = [(way, kind) for way in _WAYS for kind in pictures]
-    return [f"{kinds[n % len(kinds)][0]}:{kinds[n % len(kinds)][1]}:{seed + n}"
-            for n in range(count)]  # fmt: skip
-
-
-def edited(picture: damage.Picture, way: str, rng: random.Random) -> bytes:
-    """The picture's file, in one of the ways."""
-    if way == "cut":
-        return picture.cut(picture.data, rng)
-    if way == "anyhow":
-        return damage.anyhow(picture.data, rng)
-    return damage.harmlessly(picture, rng)
+def _names(count: int, seed: int) -> list[str]:
+    kinds = [(way, kind) for way in damage.WAYS for kind in damage.pictures()]
+    places = ((*kinds[number % len(kinds)], seed + number) for number in range(count))
+    return [f"{way}:{kind}:{number}" for way, kind, number in places]
 
 
 def _fault(way: str, found: Outcome | str, plain: Outcome, seconds: float, megabytes: float) -> str:
