@@ -8,9 +8,10 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from support import SAMPLE
 
@@ -51,10 +52,15 @@ def pictures() -> dict[str, Picture]:
     add("jpeg restarts", photo, "JPEG", restart_marker_blocks=3)
     add("jpeg grey", grey, "JPEG")
     add("jpeg cmyk", photo.convert("CMYK"), "JPEG")
+    add("jpeg of two", photo, "MPO", save_all=True, append_images=[grey.convert("RGB")])
     png = {"1": grey.convert("1"), "L": grey, "LA": clear.convert("LA"), "P": indexed, "RGB": photo}
     for mode, image in {**png, "RGBA": clear, "I;16": wide}.items():
         add(f"png {mode}", image, "PNG")
     add("png tRNS", indexed, "PNG", transparency=bytes(range(0, 256, 4)))
+    rgb = np.asarray(photo)
+    for name, depth, passes in (("png RGB16", 16, ((0, 0, 1, 1),)), ("png interlaced", 8, _ADAM7)):
+        samples = rgb.astype(">u2") * 257 if depth == 16 else rgb
+        found[name] = Picture(_png_of(samples, depth, passes), *_EDITS["PNG"])
     add("gif", indexed, "GIF")
     add("gif clear", indexed, "GIF", transparency=3)
     add("gif film", indexed, "GIF", save_all=True, append_images=[grey.quantize(16)])
@@ -205,8 +211,9 @@ def _jpeg_fill(data: bytes, rng: random.Random) -> bytes:
 def _jpeg_cut(data: bytes, rng: random.Random) -> bytes:
     """A broken download: the file ends, or goes on with what a disk has there."""
     _, rest = _segments(data)
-    missing = int(len(rest) * rng.uniform(0.3, 0.98))
-    return data[: len(data) - missing] + rng.choice((b"", bytes(missing), b"\xff" * missing))
+    end = data.index(b"\xff\xd9", len(data) - len(rest))  # of the first picture
+    missing = int((end - len(data) + len(rest)) * rng.uniform(0.3, 0.98))
+    return data[: end - missing] + rng.choice((b"", bytes(missing), b"\xff" * missing))
 
 
 # PNG: chunks.
@@ -224,6 +231,26 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 def _chunk(kind: bytes, payload: bytes, wrong: int = 0) -> bytes:
     crc = zlib.crc32(kind + payload) ^ wrong
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", crc)
+
+
+#: First column and row, and the steps between them.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
+
+
+def _png_of(
+    samples: npt.NDArray[Any], depth: int, passes: tuple[tuple[int, int, int, int], ...]
+) -> bytes:
+    """Of RGB in a way that Pillow doesn't write."""
+    height, width, _ = samples.shape
+    rows = b"".join(
+        b"\0" + row.tobytes()
+        for x, y, across, down in passes
+        for row in samples[y::down, x::across]
+    )
+    head = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, len(passes) > 1)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return _png([_chunk(*part) for part in parts])
 
 
 def _png(chunks: list[bytes]) -> bytes:
@@ -466,6 +493,7 @@ def _avif_boxes(data: bytes, rng: random.Random) -> bytes:
 
 _EDITS: dict[str, tuple[tuple[Edit, ...], Edit]] = {
     "JPEG": ((_jpeg_insert, _jpeg_reorder, _jpeg_fill, _ending(1, 2)), _jpeg_cut),
+    "MPO": ((_jpeg_insert, _jpeg_fill, _ending(1, 2)), _jpeg_cut),
     "PNG": ((_png_insert, _png_split, _ending(*range(1, 13))), _png_cut),
     "GIF": ((_gif_insert, _ending(1)), _gif_cut),
     "WEBP": ((_webp_insert, _trailing), _riff_cut),
