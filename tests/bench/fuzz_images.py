@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import damage
 import fire
-import numpy as np
 from bench.images.workers import Worker, memory, reset_peak
 from words import raw_text
 
@@ -91,7 +90,7 @@ def _fault(way: str, found: Outcome | str, plain: Outcome, seconds: float, megab
     if found.seconds > seconds or found.megabytes > megabytes:
         return "too slow" if found.seconds > seconds else "too much memory"
     if found.code == "ok":
-        changed = way == "harmless" and not np.array_equal(found.pixels, plain.pixels)  # type: ignore[arg-type]
+        changed = way == "harmless" and not damage.same(found.pixels, plain.pixels)  # type: ignore[arg-type]
         return {"cut": "an answer without all pixels"}.get(way, "other pixels" if changed else "")
     if found.code not in IMAGE_ERROR_CODES or raw_text(found.text):
         return f"not for people: {found.code}: {found.text}"
