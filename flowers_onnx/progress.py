@@ -37,7 +37,7 @@ class Progress:
         self._started = self._last = time.monotonic()
         self._shown = 0  # columns of what stands there now
         if self.on:
-            console.erasure = self._erasure
+            console.erasure = self._taken_away
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +49,7 @@ class Progress:
         """Take the line away, for good."""
         if self.on:
             self.on = False
-            _write(self._erasure())
+            _write(self._taken_away())
             console.erasure = str
 
     def restart(self) -> None:
@@ -76,12 +76,12 @@ class Progress:
             return
         self._last = now
         rate = done / max(now - self._started, 1e-9)
-        text = f"{done + skipped:,}"
-        fraction = None
+        text, fraction = f"{done + skipped:,} images", None
         if self._total:
             fraction = (done + skipped) / self._total
             left = max(self._total - done - skipped, 0)
-            text += f"/{self._total:,}, {_clock(left / max(rate, 1e-9))} left"
+            clock = _clock(left / max(rate, 1e-9))
+            text = f"{done + skipped:,}/{self._total:,}, {clock} left"
         self.show(fraction, f"{text}, {_rate(rate)} a second: {detail}")
 
     def show(self, fraction: float | None, text: str) -> None:
@@ -91,6 +91,9 @@ class Progress:
             line = _line(fraction, text, _columns() - 1)  # some wrap when the last one is taken
             _write(self._erasure() + line)
             self._shown = _width(line)
+
+    def _taken_away(self) -> str:
+        return self._erasure() if self._shown else ""
 
     def _erasure(self) -> str:
         """What empties the line, and those that a narrower terminal has wrapped it into."""

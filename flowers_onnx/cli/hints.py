@@ -54,4 +54,8 @@ def _is_photos(word: str) -> bool:
 
 
 def _closest(word: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1)), None)
+    """The only one that begins with ``word``, or else what is spelt most like it."""
+    names, word = list(known), word.lower()
+    begun = [name for name in names if word and name.startswith(word)]
+    close = begun if len(begun) == 1 else difflib.get_close_matches(word, names, n=1)
+    return next(iter(close), None)
