@@ -13,9 +13,10 @@ from typing import Any, Protocol, TextIO
 from flowers_onnx.atomic import replacing
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.figures import percent
 from flowers_onnx.image_formats import HEADER_SIZE, sniff
 from flowers_onnx.record import Record, fields_of, flat_fields, flat_values, to_json
-from flowers_onnx.results import Failure, Prediction, Result
+from flowers_onnx.results import Failure, Result
 
 
 class ResultWriter(Protocol):
@@ -87,86 +88,98 @@ def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:
     raise ValueError(f"unknown format {format!r}")
 
 
-class TextWriter:
-    """One line a photo, for people; failures go to stderr."""
+class _Writer:
+    """Counts, and says on stderr how many failed, which a long output hides."""
 
-    def __init__(self, stream: TextIO, show: int) -> None:
-        self._stream, self._show = stream, show
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def write_all(self, results: Iterable[Result]) -> int:
         total = failures = 0
-        for result in results:
-            total += 1
-            if isinstance(result, Failure):
-                failures += 1
-                self._stream.flush()  # keeps the order where both go to one terminal
-                say(f"{_printable(result.path)}: {result.message} ({result.code})")
-            else:
-                self._write(result)
-        if failures and total > 1:
-            say(f"flowers: {failures} of {total} inputs failed")
+        for total, result in enumerate(results, start=1):  # noqa: B007  used below
+            failures += not result.ok
+            self._write(result)
+        if failures:
+            self._say(failures, total)
         return failures
 
-    def _write(self, result: Prediction) -> None:
+    def _write(self, result: Result) -> None:
+        raise NotImplementedError
+
+    def _say(self, failures: int, total: int) -> None:
+        where = "its row says why" if failures == 1 else "their rows say why"
+        say(f"flowers: {failures:,} of {total:,} inputs failed; {where}")
+
+
+class TextWriter(_Writer):
+    """One line a photo, for people; failures go to stderr."""
+
+    def __init__(self, stream: TextIO, show: int) -> None:
+        super().__init__(stream)
+        self._show = show
+
+    def _write(self, result: Result) -> None:
+        if isinstance(result, Failure):
+            self._stream.flush()  # keeps the order where both go to one terminal
+            say(f"{_printable(result.path)}: {result.message} ({result.code})")
+            return
         name = result.label
         if result.scientific_name and result.scientific_name != name:
             name = f"{name} ({result.scientific_name})"
-        line = f"{_printable(result.path)}  {name}  {_percent(result.confidence)}\n"
+        line = f"{_printable(result.path)}  {name}  {percent(result.confidence)}\n"
         others = [
-            f"    {candidate.label}  {_percent(candidate.confidence)}\n"
+            f"    {candidate.label}  {percent(candidate.confidence)}\n"
             for candidate in result.top[1 : self._show]
         ]
         self._stream.write("".join([line, *others]))
 
+    def _say(self, failures: int, total: int) -> None:
+        if total > 1:  # one has been told of
+            say(f"flowers: {failures:,} of {total:,} inputs failed")
 
-class JsonLinesWriter:
+
+class JsonLinesWriter(_Writer):
     """One record a line, flushed as it comes so that a reader can follow."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write_all(self, results: Iterable[Result]) -> int:
-        failures = 0
-        for result in results:
-            failures += not result.ok
-            self._stream.write(to_json(result.to_record()) + "\n")
-            self._stream.flush()
-        return failures
+    def _write(self, result: Result) -> None:
+        self._stream.write(to_json(result.to_record()) + "\n")
+        self._stream.flush()
 
 
-class JsonWriter:
+class JsonWriter(_Writer):
     """One JSON list, written as it grows; valid even when the run is interrupted."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        super().__init__(stream)
+        self._before = "[\n"
 
     def write_all(self, results: Iterable[Result]) -> int:
-        failures, before = 0, "[\n"
         try:
-            for result in results:
-                failures += not result.ok
-                self._stream.write(before + to_json(result.to_record()))
-                before = ",\n"
+            return super().write_all(results)
         finally:
-            self._stream.write("[]\n" if before == "[\n" else "\n]\n")
-        return failures
+            self._stream.write("[]\n" if self._before == "[\n" else "\n]\n")
+
+    def _write(self, result: Result) -> None:
+        self._stream.write(self._before + to_json(result.to_record()))
+        self._before = ",\n"
 
 
-class CsvWriter:
+class CsvWriter(_Writer):
     """One flat row a photo; ``top`` is the JSON of the candidates."""
 
     def __init__(self, stream: TextIO) -> None:
         import csv
 
+        super().__init__(stream)
         self._writer = csv.writer(stream, lineterminator="\n")
+        self._fields = fields_of(Record)
 
     def write_all(self, results: Iterable[Result]) -> int:
-        failures, fields = 0, fields_of(Record)
-        self._writer.writerow(field.name for field in flat_fields(fields))
-        for result in results:
-            failures += not result.ok
-            self._writer.writerow(flat_values(fields, result.to_record()))
-        return failures
+        self._writer.writerow(field.name for field in flat_fields(self._fields))
+        return super().write_all(results)
+
+    def _write(self, result: Result) -> None:
+        self._writer.writerow(flat_values(self._fields, result.to_record()))
 
 
 def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None:
@@ -205,10 +218,6 @@ def _fact_lines(facts: dict[str, Any], indent: str) -> Iterator[str]:
             yield from _fact_lines(value, indent + "  ")
         else:
             yield f"{indent}{key}: {value}"
-
-
-def _percent(confidence: float) -> str:
-    return f"{confidence * 100:.1f} %"
 
 
 def _printable(path: str | None) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from lib.curves import plot_curves
+
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: the model with its optimiser, the history, and the curves."""
@@ -31,25 +33,6 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         os.replace(temporary, self._folder / "checkpoint.keras")
         write_json(self._folder / "metrics.json", {"history": self._history})
         plot_curves(self._history, self._folder / "curves.png")
-
-
-def plot_curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Loss and accuracy by epoch, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    epochs = [row["epoch"] for row in history]
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axis, key in zip(axes, ("loss", "accuracy"), strict=True):
-        for name in [name for name in history[-1] if name.endswith(key)]:
-            axis.plot(epochs, [row[name] for row in history], label=name)
-        axis.set(xlabel="epoch", title=key)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -14,18 +14,18 @@ from flowers_onnx.benchmark.options import Options
 from flowers_onnx.benchmark.rounds import Case, Enough, measure
 from flowers_onnx.benchmark.samples import summary
 from flowers_onnx.benchmark.scenarios import Subject, scenario
-from flowers_onnx.console import progress
 from flowers_onnx.environment import machine_facts
 from flowers_onnx.errors import ImageError, UsageError
 from flowers_onnx.photos import display_path
+from flowers_onnx.progress import Progress
 
 
 def measured(options: Options, saved: Sequence[Document]) -> Document:
     """Measure all cases; raises ``UsageError`` before, if one of ``saved`` can't be compared."""
     facts = machine_facts()
     before = load.load_average()
-    with photo.gather(options.paths) as photos, progress() as show:
-        show(0, "loading")
+    with photo.gather(options.paths) as photos, Progress() as progress:
+        progress.show(0, "loading")
         subjects = [
             Subject.load(model, threads, photos.paths[0])
             for model, threads in itertools.product(options.models, options.threads)
@@ -41,7 +41,7 @@ def measured(options: Options, saved: Sequence[Document]) -> Document:
             compare.partners(old, keys, path)
         enough = Enough(options.min_runs, options.max_seconds, options.precision)
         try:
-            stopped_by, share = measure(cases, enough, options.warmup, show)
+            stopped_by, share = measure(cases, enough, options.warmup, progress.show)
         except ImageError as error:
             raise UsageError(f"a photo can't be measured with any more: {error}") from error
     totals = {case.name: case.samples("total") for case in cases}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from string import ascii_uppercase
 from typing import TextIO
 
 from flowers_onnx.benchmark.document import QUANTILES, STAGES, Document, Row, RowComparison
-from flowers_onnx.benchmark.tables import Table, aligned, histogram, markdown
+from flowers_onnx.benchmark.tables import Table, aligned, histogram, markdown, wrapped
 from flowers_onnx.environment import MACHINE_FACTS
+
+_LABELS = ("scenario", "threads", "model")
 
 
 def write(format: str, result: Document, stream: TextIO) -> None:
@@ -84,11 +87,23 @@ def _flat(result: Document, row: Row) -> dict[str, object]:
 
 
 def _text(result: Document) -> str:
+    rows = result["rows"]
+    threads = dict.fromkeys(str(row["threads"]) for row in rows)
+    models = dict.fromkeys(row["model"]["name"] for row in rows)
+    letters = dict(zip(models, ascii_uppercase, strict=False)) if len(models) > 1 else {}
+    # What all rows have in common, and names that are long, are told once.
+    facts = [
+        *_facts(result),
+        *(f"threads: {one}" for one in threads if len(threads) == 1),
+        *(f"model: {one}" for one in models if not letters),
+        *(f"model {letter}: {one}" for one, letter in letters.items()),
+    ]
+    names = {"model": letters, **({"threads": {}} if len(threads) == 1 else {})}
     parts = [
-        "\n".join(_facts(result)),
-        *(aligned(table) for table in _tables(result)),
-        "\n".join(_notes(result)),
-        *(f"{_name(row)}, total in ms\n{_histogram(row)}" for row in result["rows"]),
+        "\n".join(map(wrapped, facts)),
+        *(aligned(table.relabelled(names)) for table in _tables(result)),
+        "\n".join(map(wrapped, _notes(result))),
+        *(f"{wrapped(_name(row))}, total in ms\n{_histogram(row)}" for row in rows),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -120,21 +135,26 @@ def _facts(result: Document) -> list[str]:
         f"flowers {result['program']}, {versions}, {facts['platform']}",
         f"{cpus}, {result['date']}",
         f"photos: {photos['count']}, {size:.0f} KiB each, {photos['source']}",
-        f"ended when {ends[result['stopped_by']]}",
+        f"ended when {ends[result['stopped_by']]}, after {_runs(result['rows'])} of each",
     ]
+
+
+def _runs(rows: list[Row]) -> str:
+    least, most = (pick(row["runs"] for row in rows) for pick in (min, max))
+    return f"{least} to {most} runs" if least < most else f"{most} run{'s' if most > 1 else ''}"
 
 
 def _tables(result: Document) -> Iterator[Table]:
     rows = result["rows"]
     yield Table(
-        ("scenario", "threads", "model"),
-        ("runs", "p50 ms", "95 %", *QUANTILES[1:], "CPU ms", "outliers", "MiB", "photos/s"),
+        _LABELS,
+        ("p50 ms", "95 %", *QUANTILES[1:], "CPU ms", "outliers", "MiB", "photos/s"),
         [(_labels(row), _totals(row)) for row in rows],
     )
     for names in dict.fromkeys(tuple(_stage_names(row)) for row in rows):
         if names:
             yield Table(
-                ("median ms", "threads", "model"),
+                ("median ms", *_LABELS[1:]),
                 names,
                 [
                     (_labels(row), tuple(_number(row["ms"][name]["p50"]) for name in names))
@@ -144,7 +164,7 @@ def _tables(result: Document) -> Iterator[Table]:
             )
     if result["comparison"]:
         yield Table(
-            ("new / old", "threads", "model"),
+            ("new / old", *_LABELS[1:]),
             ("ratio", "95 % from", "to", "slower"),
             [(_labels(row), _ratio(row["comparison"])) for row in rows if row["comparison"]],
         )
@@ -162,7 +182,6 @@ def _totals(row: Row) -> tuple[str, ...]:
     total, interval = row["ms"]["total"], row["ms"]["total"]["ci95"]
     cpu = row["ms"].get("cpu")
     return (
-        str(row["runs"]),
         _number(total["p50"]),
         f"±{(interval[1] - interval[0]) / 2 / total['p50']:.1%}" if interval else "",
         *(_number(total[name]) for name in QUANTILES[1:]),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 
 from flowers_onnx.benchmark.samples import fences
 
 _BINS, _BAR = 8, 40
+#: Columns of a terminal.
+_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,19 @@ class Table:
     figure_heads: tuple[str, ...]
     rows: list[tuple[tuple[str, ...], tuple[str, ...]]]
 
+    def relabelled(self, names: Mapping[str, Mapping[str, str]]) -> Table:
+        """The labels below some heads in other words; a head with no words loses its column."""
+        kept = [index for index, head in enumerate(self.label_heads) if names.get(head) != {}]
+
+        def label(row: tuple[str, ...], index: int) -> str:
+            return names.get(self.label_heads[index], {}).get(row[index], row[index])
+
+        return Table(
+            tuple(self.label_heads[index] for index in kept),
+            self.figure_heads,
+            [(tuple(label(row, index) for index in kept), figures) for row, figures in self.rows],
+        )
+
     def lines(self) -> list[tuple[str, ...]]:
         """The heads, then the rows."""
         heads = (*self.label_heads, *self.figure_heads)
@@ -27,17 +43,37 @@ class Table:
 
 
 def aligned(table: Table) -> str:
-    """Columns side by side, for a terminal."""
+    """Columns side by side, for a terminal; what is too wide goes on below, with its labels."""
     lines = table.lines()
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [2 + max(map(len, column)) for column in zip(*lines, strict=True)]
     labels = len(table.label_heads)
+    room = _WIDTH + 2 - sum(widths[:labels])
+    # In as few blocks as possible, and these of about the same width.
+    share = sum(widths[labels:]) / max(-(-sum(widths[labels:]) // max(room, 1)), 1)
+    blocks: list[list[int]] = [[]]
+    used = 0
+    for column in range(labels, len(widths)):
+        if blocks[-1] and (used + widths[column] > room or used >= share):
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += widths[column]
+    return "\n\n".join(_block(lines, widths, labels, figures) for figures in blocks)
+
+
+def _block(lines: list[tuple[str, ...]], widths: list[int], labels: int, figures: list[int]) -> str:
     return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index < labels else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        "".join(
+            [line[index].ljust(widths[index]) for index in range(labels)]
+            + [line[index].rjust(widths[index] - 2) + "  " for index in figures]
         ).rstrip()
         for line in lines
     )
+
+
+def wrapped(text: str) -> str:
+    """A sentence on as many lines of a terminal as it takes."""
+    return fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def markdown(table: Table) -> str:

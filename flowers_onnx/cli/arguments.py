@@ -52,7 +52,9 @@ def _help(name: str | None = None) -> Request:
 
 def _command(name: str) -> str:
     if name not in COMMANDS:
-        raise UsageError(f"no such command: {name}{_hint(name, list(COMMANDS))}")
+        from flowers_onnx.cli.hints import no_such_command
+
+        raise no_such_command(name)
     return name
 
 
@@ -76,7 +78,7 @@ def _normalised(name: str, words: list[str]) -> Iterator[str]:
             flag, equals, value = word[2:].partition("=")
             flag = _current(flag.replace("-", "_"), flags)
             if flag not in flags:
-                raise UsageError(f"{name} has no flag --{flag}{_hint(flag, list(flags), '--')}")
+                raise _no_such_flag(name, f"--{flag}")
             if flag in seen:
                 raise UsageError(f"--{flag} is given twice")
             seen.add(flag)
@@ -87,9 +89,7 @@ def _normalised(name: str, words: list[str]) -> Iterator[str]:
                 value = _value_of(flag, rest)
             yield f"--{parameter}={MARK}{value}"
         elif word.startswith("-") and word != "-" and not os.path.lexists(word):
-            raise UsageError(
-                f"{name} has no flag {word} (put -- before names that begin with a dash)"
-            )
+            raise _no_such_flag(name, word)
         else:
             yield _data(name, word, takes_words)
 
@@ -118,8 +118,7 @@ def _data(name: str, word: str, takes_words: bool) -> str:  # noqa: FBT001  pass
     return MARK + word
 
 
-def _hint(word: str, known: list[str], prefix: str = "") -> str:
-    import difflib  # takes longer to import than to use
+def _no_such_flag(name: str, word: str) -> UsageError:
+    from flowers_onnx.cli.hints import no_such_flag
 
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else "; see flowers --help"
+    return no_such_flag(name, word)

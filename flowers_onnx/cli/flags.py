@@ -6,6 +6,7 @@ Each of these ``Check``s raises ``UsageError`` for what makes no sense.
 from __future__ import annotations
 
 import math
+import os
 from typing import Annotated, Any
 
 from flowers_onnx.cli.command import Check, Flag
@@ -61,6 +62,19 @@ def positive(flag: str, text: str) -> float:
     return number
 
 
+def new_file(flag: str, text: str) -> str:
+    """The name of a file here, to be written; - is standard output."""
+    if "://" in text:
+        raise UsageError(f"--{flag} needs a file on this machine, not {text!r}")
+    return text
+
+
+def form_of(format: str | None, out: str | None, forms: tuple[str, ...]) -> str:
+    """What --format says, else what the name after --out ends in, else the first of ``forms``."""
+    suffix = os.path.splitext(out or "")[1][1:].lower()
+    return format or (suffix if suffix in forms else forms[0])
+
+
 #: Of photos in work.
 thread_count = count(most=MAX_THREADS)
 
@@ -84,6 +98,5 @@ Keys = Annotated[
     str | None,
     Flag("PLACE", "the file of keys: a path, gs://... or s3://... ($FLOWERS_KEYS)"),
 ]
-Format = Annotated[
-    str, Flag("F", "text, json, jsonl or csv (text)", choice("text", "json", "jsonl", "csv"))
-]
+FORMS = ("text", "json", "jsonl", "csv")
+Format = Annotated[str, Flag("F", "text, json, jsonl or csv (text)", choice(*FORMS))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,12 @@ K = TypeVar("K", Species, str)
 
 #: Bars that are seen before the rest is unfolded.
 _FIRST_BARS = 20
+#: Of a name in a chart; longer ones are cut.
+_MOST_LETTERS = 36
+
+#: Between "nz" and "o".
+_EGNE = "n\U0010ffff"
+_APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
 
 @dataclass(slots=True)
@@ -57,7 +64,12 @@ class Page:
         species = [(kind.label, count, kind in shown) for kind, count in _ranked(counts.species)]
         codes = {failure.code for failure in counts.failures}
         errors = [(code, count, code in codes) for code, count in _ranked(counts.errors)]
-        css = assets.style(__package__, "report.css")
+        charts = [_chart(words, "by_species", species, "s"), _chart(words, "by_error", errors, "e")]
+        both = " both" if all(charts) else ""
+        css = assets.style(__package__, "report.css") + "".join(
+            f".bars.{prefix} {{ --name: {0.95 * _letters(names):.2f}ch; }}\n"
+            for prefix, names in (("s", species), ("e", errors))
+        )
         script = assets.read(__package__, "report.js")
         return {
             **words.all(),
@@ -73,15 +85,12 @@ class Page:
             ),
             "model": words.text("model", models=", ".join(sorted(counts.models))),
             "notes": self._head_notes(),
-            "species_chart": _bars(words, species, "s"),
-            "error_chart": _bars(words, errors, "e") or f"<p>{words.text('no_errors')}</p>",
+            "charts": f'<div class="charts{both}">\n{"".join(charts)}</div>',
         }
 
     def _head_notes(self) -> str:
         words, counts = self.words, self.summary
         notes = ""
-        if not counts.total:
-            notes += _note(words.text("empty", name=self.name))
         if counts.left_out:
             figures = {
                 "shown": counts.total - counts.left_out,
@@ -109,7 +118,7 @@ class Page:
             if kind.scientific_name:
                 name += f' <i lang="la">{safe(kind.scientific_name)}</i>'
             name = f'<span class="name">{name}</span>'
-            yield self._group_head(f"s{position}", "", name, len(members[kind]), total)
+            yield self._group_head(f"s{position}", "named", name, len(members[kind]), total)
             yield '<ul class="photos">\n'
             for photo in members[kind]:
                 yield self._card(photo, next(pictures))
@@ -123,7 +132,7 @@ class Page:
             if not members[code]:
                 continue
             name = f'<code class="name">{safe(code)}</code>'
-            yield self._group_head(f"e{position}", " wrong", name, len(members[code]), total)
+            yield self._group_head(f"e{position}", "wrong", name, len(members[code]), total)
             yield '<ul class="failures">\n'
             yield from map(self._failure, members[code])
             yield "</ul>\n</section>\n"
@@ -134,7 +143,7 @@ class Page:
         if shown < total:
             count = words.text("of", shown=shown, all=total)
         return (
-            f'<section class="group{style}" id="{anchor}">\n'
+            f'<section class="group {style}" id="{anchor}" data-size="{shown}">\n'
             f'<h3>{name} <span class="count" data-total="{total}">{count}</span></h3>\n'
         )
 
@@ -158,7 +167,7 @@ class Page:
         else:
             opener = f'<a href="{link(local, self.folder)}" target="_blank">{picture}</a>'
         candidates = "".join(
-            f"<li><b>{safe(one.label)}</b> <span>{words.percent(one.confidence)}</span></li>"
+            f"<li><b>{safe(one.label)}</b> <span>{safe(words.percent(one.confidence))}</span></li>"
             for one in photo.top
         )
         latin = f'<p lang="la">{safe(photo.scientific_name)}</p>' if photo.scientific_name else ""
@@ -166,7 +175,7 @@ class Page:
             f'<li data-confidence="{photo.confidence * 100:.4f}">{opener}'
             f'<div class="more"><ol>{candidates}</ol>{latin}'
             f'<p><bdi class="path">{safe(path)}</bdi></p></div>'
-            f'<p class="caption"><b>{confidence}</b> <bdi>{safe(name)}</bdi></p></li>\n'
+            f'<p class="caption"><b>{safe(confidence)}</b> <bdi>{safe(name)}</bdi></p></li>\n'
         )
 
     def _failure(self, failure: Failure) -> str:
@@ -180,7 +189,16 @@ class Page:
 
 def _ranked(counts: Counter[K]) -> list[tuple[K, int]]:
     """The most frequent first, equals by name."""
-    return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], _as_listed(pair[0])))
+
+
+def _as_listed(key: Species | str) -> tuple[list[str], str]:
+    """What sorts as a dictionary does: by letters alone, é as e, but ñ behind n."""
+    label = key if isinstance(key, str) else key.label
+    text = unicodedata.normalize("NFKD", label.casefold()).replace("n\N{COMBINING TILDE}", _EGNE)
+    letters = (one for one in text if not unicodedata.combining(one) and one not in _APOSTROPHES)
+    words = "".join(one if one.isalnum() or one in _EGNE else " " for one in letters)
+    return words.split(), repr(key)
 
 
 def _note(text: str) -> str:
@@ -191,8 +209,13 @@ def _name(path: str) -> str:
     return name_of(path) or path or "-"
 
 
-def _bars(words: Words, counts: Sequence[tuple[str, int, bool]], prefix: str) -> str:
-    """A chart of names and their counts, the largest first.
+def _letters(counts: Sequence[tuple[str, int, bool]]) -> int:
+    """How long the longest name is, if it isn't too long."""
+    return min(max((len(name) for name, _, _ in counts), default=0), _MOST_LETTERS)
+
+
+def _chart(words: Words, title: str, counts: Sequence[tuple[str, int, bool]], prefix: str) -> str:
+    """A chart of names and their counts, the largest first; nothing for none.
 
     Bar ``i`` links to ``#{prefix}{i}`` if the third value says that this is on the page.
     """
@@ -213,7 +236,9 @@ def _bars(words: Words, counts: Sequence[tuple[str, int, bool]], prefix: str) ->
     if rest := lines[_FIRST_BARS:]:
         label = words.text("more", count=len(rest))
         chart += f"<details><summary>{label}</summary>{_bar_list(rest, prefix)}</details>"
-    return chart
+    anchor = title.replace("_", "-")
+    heading = f'<h2 id="{anchor}">{words.text(title)}</h2>'
+    return f'<section aria-labelledby="{anchor}">\n{heading}\n{chart}\n</section>\n'
 
 
 def _bar_list(lines: list[str], prefix: str) -> str:

@@ -46,12 +46,13 @@
       }
       shown += visible;
       group.section.hidden = visible === 0;
+      group.section.dataset.size = visible;
       const total = Number(group.count.dataset.total);
       group.count.textContent =
         visible === total ? format(total) : fill(form.dataset.of, { shown: visible, all: total });
     }
     document.getElementById("shown").textContent = fill(form.dataset.shown, { shown, all });
-    document.getElementById("none").hidden = shown > 0 || all === 0;
+    document.getElementById("none").hidden = shown > 0;
     for (const name of ["least", "most"]) {
       field[name].disabled = status === "error";
       document.getElementById(name).textContent = `${field[name].value}\u00a0%`;
@@ -91,7 +92,14 @@
     });
   });
 
-  form.hidden = all === 0;
+  form.hidden = false;
+  // What could change nothing isn't offered.
+  const named = groups.some(({ failed }) => !failed);
+  const failed = groups.some(({ failed }) => failed);
+  for (const name of ["least", "most", "order"]) {
+    field[name].closest("label").hidden = !named;
+  }
+  field.status.closest("label").hidden = !(named && failed);
   sort(); // a browser that goes back brings old values along
   filter();
 })();

@@ -13,7 +13,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "model": "Model: {models}",
         "by_species": "Photos by species",
         "by_error": "Errors by kind",
-        "no_errors": "No errors.",
         "more": "{count} more",
         "photos": "Photos",
         "search": "Species or file name",
@@ -29,7 +28,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "reset": "Reset",
         "shown": "{shown} of {all} shown",  # filled in by report.js
         "none": "Nothing matches these filters.",
-        "empty": "There are no results in {name}.",
         "left_out": (
             "Of {all} images, {shown} are on this page, an even sample; only counted: {left_out}. "
             "A larger --max_photos shows more."
@@ -52,7 +50,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "model": "Modelo: {models}",
         "by_species": "Fotos por especie",
         "by_error": "Errores por tipo",
-        "no_errors": "Sin errores.",
         "more": "{count} más",
         "photos": "Fotos",
         "search": "Especie o nombre de archivo",
@@ -68,7 +65,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "reset": "Restablecer",
         "shown": "Se muestran {shown} de {all}",
         "none": "Nada coincide con estos filtros.",
-        "empty": "No hay resultados en {name}.",
         "left_out": (
             "De {all} imágenes, {shown} están en esta página, una muestra uniforme; solo "
             "contadas: {left_out}. Con un --max_photos mayor se muestran más."

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
+from flowers_onnx.figures import percent
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -32,9 +34,9 @@ class Words:
             return f"{value:,}".replace(",", ".") if value >= 10_000 else str(value)
         return f"{value:,}"
 
-    def percent(self, fraction: float) -> str:
-        """``97.1 %`` with a space that doesn't break."""
-        text = f"{fraction * 100:.1f}\N{NO-BREAK SPACE}%"
+    def percent(self, share: float) -> str:
+        """``97.1 %`` with a space that doesn't break, as plain text: it may be ``> 99.9 %``."""
+        text = percent(share).replace(" ", "\N{NO-BREAK SPACE}")
         return text.replace(".", ",") if self.lang == "es" else text
 
 

@@ -17,7 +17,7 @@ from support import Run
 from flowers_onnx.cli.arguments import FORMER_NAMES, MARK, parse
 from flowers_onnx.cli.command import flags_of
 from flowers_onnx.cli.commands import COMMANDS, find
-from flowers_onnx.cli.help import help_for
+from flowers_onnx.cli.help import general_help, help_for
 from flowers_onnx.errors import UsageError
 
 ODD_NAMES = [
@@ -58,7 +58,23 @@ def test_file_names_arrive_as_typed(
         (["classify", "x.jpg", "--format", "xml"], "--format must be one of"),
         (["classify", "x.jpg", "--lang", "fr"], "--lang must be one of en, es, la"),
         (["classify", "x.jpg", "--lang", "en", "--lang", "es"], "--lang is given twice"),
-        (["classify", "x.jpg", "-t", "3"], "no flag -t"),
+        (["classify", "x.jpg", "-t", "3"], "no flag -t; see flowers classify --help"),
+        (["classify", "x.jpg", "--nonsense"], "see flowers classify --help"),
+        (
+            ["batch", "x", "--retry"],
+            "no flag --retry; did you mean --retry_errors? See flowers batch --help",
+        ),
+        (["classify", "x.jpg", "-top-k=3"], "did you mean --top_k? See flowers classify --help"),
+        (["x.jpg"], "did you mean flowers classify x.jpg?"),
+        (["my photo.HEIC"], "did you mean flowers classify 'my photo.HEIC'?"),
+        (["."], "did you mean flowers classify .?"),
+        (["photos/*"], "did you mean flowers classify 'photos/*'?"),
+        (["gs://b/p"], "did you mean flowers batch gs://b/p --out results.jsonl?"),
+        (["https://e.org/x.jpg"], "download the photo, then flowers classify FILE"),
+        (["--lang", "es", "x.jpg"], "a command comes first"),
+        (["--verion"], "did you mean flowers --version?"),
+        (["version"], "did you mean flowers --version?"),
+        (["INFO"], "did you mean info?"),
         (["classify", "-", "-"], "only once"),
         (["classify", "x.jpg", "--interactive"], "no flag --interactive"),
         (["labels", "x.jpg"], "labels takes no argument"),
@@ -145,6 +161,18 @@ def test_words_of_fire_are_names(flowers: Run) -> None:
     done = flowers("classify", "--", "--interactive", "--trace", "--completion")
     assert done.returncode == 1
     assert done.stderr.count(b"(not_found)") == 3
+
+
+def test_the_version_has_a_short_flag(flowers: Run) -> None:
+    done = flowers("-V")
+    assert (done.returncode, done.stdout) == (0, flowers("--version").stdout)
+    assert done.stdout.startswith(b"flowers ")
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_fits_a_terminal(name: str | None) -> None:
+    text = help_for(name) if name else general_help()
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from recorded import FAILED, FAILED_LINE, GOOD, GOOD_LINE
-from support import FLOWERS, PATIENCE, posix
+from support import FLOWERS, PATIENCE, Run, posix
 
 from flowers_onnx.results import Candidate, Prediction, Result
+from flowers_onnx.web.words import Words
 from flowers_onnx.writers import result_writer, write_facts, write_table
 
 CSV_HEADER = (
@@ -44,13 +45,17 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_is_pinned(form: str) -> None:
+def test_a_form_is_pinned(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     many, none = FORMS[form]
     if form != "csv":
         many = many.format(GOOD_LINE, FAILED_LINE)
     assert written(form, GOOD, FAILED, GOOD) == (many, 1)
     assert written(form) == (none, 0)
     assert written(form, FAILED, FAILED)[1] == 2
+    assert capsys.readouterr().err == (
+        "flowers: 1 of 3 inputs failed; its row says why\n"
+        "flowers: 2 of 2 inputs failed; their rows say why\n"
+    )
 
 
 def test_the_text_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +64,7 @@ def test_the_text_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == (
         "año.jpg: the file is empty (is_empty)\nflowers: 1 of 2 inputs failed\n"
     )
-    assert written("text", GOOD, show=2) == (best + "    ñ  0.0 %\n", 0)
+    assert written("text", GOOD, show=2) == (best + "    ñ  < 0.1 %\n", 0)
     assert written("text", FAILED) == ("", 1)  # and no summary of one
     assert capsys.readouterr().err == "año.jpg: the file is empty (is_empty)\n"
 
@@ -71,12 +76,27 @@ def test_the_text_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_name_is_said_once(label: str, scientific_name: str | None, shown: str) -> None:
     candidates = (Candidate(label, 1, 0.9996),)
     one = Prediction(candidates, scientific_name, None, None, 1, 1, "m")
-    assert written("text", one) == (f"-  {shown}  100.0 %\n", 0)
+    assert written("text", one) == (f"-  {shown}  > 99.9 %\n", 0)
 
 
 def test_a_name_cannot_move_the_cursor() -> None:
     one = Prediction((Candidate("rosa", 1, 0.5),), None, "a\n\x1b[2Jñ.jpg", None, 1, 1, "m")
     assert written("text", one) == ("a\\n\\x1b[2Jñ.jpg  rosa  50.0 %\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (1, "> 99.9 %"), (0.99999, "> 99.9 %"), (0.9996, "> 99.9 %"), (0.9994, "99.9 %"),
+        (0.5, "50.0 %"), (0.001, "0.1 %"), (0.0004, "< 0.1 %"), (0, "< 0.1 %"),
+    ],
+)  # fmt: skip
+def test_no_confidence_is_certain_or_impossible(share: float, shown: str) -> None:
+    one = Prediction((Candidate("rosa", 1, share),), None, "a.jpg", None, 1, 1, "m")
+    assert written("text", one) == (f"a.jpg  rosa  {shown}\n", 0)
+    for lang, point in (("en", "."), ("es", ",")):
+        text = shown.replace(".", point).replace(" ", "\N{NO-BREAK SPACE}")
+        assert Words(lang, {}).percent(share) == text
 
 
 class Seen(io.StringIO):
@@ -142,6 +162,66 @@ def test_tables_and_facts_are_pinned() -> None:
 def test_an_unknown_form_is_a_fault_of_the_caller() -> None:
     with pytest.raises(ValueError, match="unknown format 'xml'"):
         result_writer("xml", io.StringIO(), show=1)
+
+
+FIRST = {"jsonl": b'{"schema', "json": b"[\n{", "csv": b"schema,", "txt": b"SAMPLE  "}
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        (["--output", "a.jsonl"], "jsonl"),
+        (["--out", "a.JSON"], "json"),
+        (["--out", "a.csv"], "csv"),
+        (["--out", "a.txt"], "txt"),
+        (["--out", "a.jsonl", "--format", "csv"], "csv"),
+        (["--out", "a.jsonl", "--format", "text"], "txt"),
+        (["--out", "a.parquet", "--format", "json"], "json"),
+    ],
+)
+def test_the_name_gives_the_format_unless_one_is_asked_for(
+    flowers: Run, sample: Path, tmp_path: Path, words: list[str], form: str
+) -> None:
+    done = flowers("classify", sample, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    written = (tmp_path / words[1]).read_bytes()
+    assert written.startswith(FIRST[form].replace(b"SAMPLE", bytes(sample)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.parquet", "flowers batch makes such files"),
+        ("a.sqlite", "flowers batch makes such files"),
+        ("gs://bucket/a.jsonl", "a file on this machine"),
+        ("s3://bucket/a.csv", "a file on this machine"),
+    ],
+)
+def test_what_classify_cannot_write_is_said_at_once(
+    flowers: Run, tmp_path: Path, name: str, said: str
+) -> None:
+    done = flowers("classify", "gone.jpg", "--out", name)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr.decode()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("form", ["text", "json", "jsonl", "csv"])
+@pytest.mark.parametrize("to_file", [True, False])
+def test_how_many_failed_is_said_in_every_form(
+    flowers: Run, sample: Path, form: str, *, to_file: bool
+) -> None:
+    out = ["--out", "out"] if to_file else []
+    done = flowers("classify", sample, "gone.jpg", "--format", form, *out)
+    assert done.returncode == 1
+    said = done.stderr.decode().splitlines()
+    if form == "text":
+        assert said == [
+            "gone.jpg: no such file or folder (not_found)",
+            "flowers: 1 of 2 inputs failed",
+        ]
+    else:
+        assert said == ["flowers: 1 of 2 inputs failed; its row says why"]
 
 
 @posix

@@ -8,17 +8,19 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium, Tab
+from chromium import Chromium, Look, Tab
 from fakes.gcs import fake_gcs
 from PIL import Image
-from support import PATIENCE, Run, make_row, result_sink
+from support import FLOWERS, PATIENCE, Run, make_row, posix, result_sink
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import read_info
@@ -233,11 +235,61 @@ def test_odd_rows_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
         next(results)
 
 
-def test_no_results_make_an_empty_page(flowers: Run, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("")
-    done = flowers("report", "a.jsonl", "--out", "report.html")
-    assert (done.returncode, done.stderr) == (1, b"flowers: no results in a.jsonl\n")
-    assert "There are no results in a.jsonl." in (tmp_path / "report.html").read_text()
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".sqlite"])
+def test_no_results_leave_the_page_that_is_there(flowers: Run, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_text("")
+    for before in (None, "good"):
+        if before:
+            (tmp_path / "report.html").write_text(before)
+        done = flowers("report", f"a{suffix}", "--out", "report.html")
+        said = f"flowers: no results in a{suffix}, so no page is written\n"
+        assert (done.returncode, done.stderr.decode()) == (1, said)
+        left = [f"a{suffix}", *(["report.html"] if before else [])]
+        assert sorted(os.listdir(tmp_path)) == left
+    assert (tmp_path / "report.html").read_text() == "good"
+    done = flowers("report", f"a{suffix}")
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_what_a_bucket_lacks_leaves_the_page_that_is_there(flowers: Run, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("good")
+    with fake_gcs() as server:
+        server.create("results")
+        server.put("results", "empty.parquet", b"")
+        server.put("results", "foreign.parquet", b"PAR1 and no more")
+        server.put("results", "good.jsonl", json.dumps(failure("x", "corrupt")).encode())
+        for names, code, said in (
+            (["typo.parquet"], 2, "no such object"),
+            (["typo.jsonl"], 2, "no such object"),
+            (["good.jsonl", "typo.sqlite"], 2, "no such object"),
+            (["foreign.parquet"], 2, "not a result of flowers"),
+            (["empty.parquet"], 1, "no results in"),
+        ):
+            places = [f"gs://results/{name}" for name in names]
+            done = flowers("report", *places, "--out", page, env=dict(server.env))
+            assert (done.returncode, done.stderr.count(b"\n")) == (code, 1), done.stderr
+            assert said in done.stderr.decode()
+        lost = ["gs://nowhere/a.parquet", "--out", page]
+        assert flowers("report", *lost, env=dict(server.env)).returncode == 2
+    assert page.read_text() == "good"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+@posix
+def test_a_terminal_gets_no_page(tmp_path: Path) -> None:
+    import pty
+
+    (tmp_path / "a.jsonl").write_text(json.dumps(failure("x", "corrupt")))
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [FLOWERS, "report", "a.jsonl"],
+        stdout=theirs, stderr=subprocess.PIPE, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    os.close(ours)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"add --out report.html, or > report.html" in done.stderr
 
 
 def test_where_the_page_cannot_be_written(flowers: Run, tmp_path: Path) -> None:
@@ -328,7 +380,7 @@ def test_a_large_run_is_counted_whole_and_shown_in_part(report: Report) -> None:
     assert max(kept) >= 60
     assert "Of 120 images, 24 are on this page" in text
     assert "only counted: 96" in text
-    assert re.findall(r'data-total="(\d+)"', text) == ["30"] * 4
+    assert re.findall(r'class="count" data-total="(\d+)"', text) == ["30"] * 4
     assert text.count('<span class="count">30</span>') == 4
     again = report(records, "--max_photos", "12").read_text()
     assert text == again
@@ -484,6 +536,85 @@ def test_the_keyboard_reaches_photos_and_their_candidates(browser: Chromium, pag
     assert "gs://bucket/away.jpg" in tab.evaluate(bucket)
 
 
+LABELS_APART = ["bee balm", "colt's foot", "Éclat", "ébano", "nz", "ñandú", "oca", "Zinnia"]
+
+
+def test_equals_stand_as_in_a_dictionary(report: Report) -> None:
+    records = []
+    for label in sorted(LABELS_APART, key=repr):
+        one = record(f"{label}.jpg", confidence=0.9)
+        one["label"] = one["top"][0]["label"] = label
+        records.append(one | {"scientific_name": None})
+    text = report(records).read_text()
+    names = re.findall(r'<span class="what">([^<]*)</span>', text)
+    assert [unescape(name) for name in names] == [
+        *("bee balm", "colt's foot", "ébano", "Éclat", "nz", "ñandú", "oca", "Zinnia")
+    ]
+
+
+#: Of one species, of as many as there are, and nothing but errors.
+CONTENTS = {
+    "many of one": lambda: [record(f"{i}.jpg", 0, i / 100) for i in range(100)],
+    "one of each": lambda: [record(f"{i}.jpg", i, 0.9996) for i in range(len(LABELS))],
+    "few of each": lambda: [record(f"{i}.jpg", i % 20, 0.5) for i in range(70)],
+    "errors": lambda: [failure(f"a long folder/{i}.jpg", f"code_{i % 5}") for i in range(20)],
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_the_page_fits_every_screen(browser: Chromium, report: Report, content: str) -> None:
+    tab = browser.open(report(CONTENTS[content](), "--lang", "es"))
+    for width in (320, 390, 700, 1000, 1440):
+        tab.look(Look(width, 900, touch=width == 390))
+        assert (
+            tab.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            == 0
+        ), width
+    assert tab.complaints == []
+
+
+def test_one_photo_of_each_species_is_a_grid(browser: Chromium, report: Report) -> None:
+    tab = browser.open(report(CONTENTS["one of each"]()))
+    for width, columns in ((320, 2), (1000, 5), (1440, 8)):
+        tab.look(Look(width, 900))
+        places = tab.evaluate(
+            "[...document.querySelectorAll('.photos')].map((one) => one.getBoundingClientRect())"
+            ".map(({ left, top }) => [Math.round(left), Math.round(top)])"
+        )
+        assert len({left for left, _ in places}) == columns
+        # Side by side, whatever their headings take.
+        assert len({top for _, top in places[:columns]}) == 1
+
+
+def test_no_name_in_the_charts_is_cut_where_there_is_room(
+    browser: Chromium, report: Report
+) -> None:
+    records = [*CONTENTS["one of each"](), failure("a", "corrupt"), failure("b", "no_images")]
+    tab = browser.open(report(records))
+    for width in (1000, 1440):
+        tab.look(Look(width, 900))
+        cut = tab.evaluate(
+            "[...document.querySelectorAll('.what, .caption bdi')].filter((one) =>"
+            " one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+        )
+        assert cut == [], width
+
+
+def test_a_page_offers_what_can_change_something(browser: Chromium, report: Report) -> None:
+    for content, offered in (
+        ("errors", ["text"]),
+        ("many of one", ["text", "least", "most", "order"]),
+    ):
+        tab = browser.open(report(CONTENTS[content]()))
+        shown = tab.evaluate(
+            "[...document.forms[0].elements].filter((one) => one.name && one.offsetParent)"
+            ".map((one) => one.name)"
+        )
+        assert shown == offered
+
+
 def test_hostile_names_do_not_run(browser: Chromium, report: Report, tmp_path: Path) -> None:
     records = [failure(name, name, name) for name in HOSTILE]
     records += [record(photo_file(tmp_path / f"{i}.jpg", i)) for i in range(len(HOSTILE))]
@@ -497,7 +628,7 @@ def test_hostile_names_do_not_run(browser: Chromium, report: Report, tmp_path: P
     assert tab.evaluate("document.title") == "Flowers in results.jsonl"
     assert tab.complaints == []
     assert len(tab.requests) == 1
-    assert visible(tab, ".failures .path") == sorted(HOSTILE)
+    assert sorted(visible(tab, ".failures .path")) == sorted(HOSTILE)
     assert len(visible(tab)) == 2 * len(HOSTILE)
     hrefs = tab.evaluate("[...document.querySelectorAll('.photos a')].map((one) => one.href)")
     assert len(hrefs) == len(HOSTILE)

@@ -163,6 +163,12 @@ def test_the_list_is_for_people_and_for_programs(flowers: Run) -> None:
     assert max(map(len, table.splitlines())) <= 80
     ends = [row["revoked"] or row["expires"] for row in listed(flowers)]
     assert [line.split()[-1] for line in table.splitlines()] == ["until", *ends]
+    make(flowers, "add", "a" * 32 + "b" * 32, "--scopes", "classify,metrics,admin")
+    table = flowers("keys", "list", "--keys", "keys.json").stdout.decode()
+    assert max(map(len, table.splitlines())) <= 80
+    days = [end and end[:10] for end in ends]
+    assert [line.split()[-1] for line in table.splitlines()] == ["until", *days, "-"]
+    assert re.fullmatch(r"a+\.\.\.b+", table.splitlines()[-1].split()[1])
 
 
 def test_rotation_leaves_the_old_key_some_time(flowers: Run) -> None:

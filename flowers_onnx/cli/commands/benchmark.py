@@ -7,10 +7,12 @@ from importlib.util import find_spec
 from typing import Annotated
 
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.cli.flags import choice, count, listed, positive, thread_count
+from flowers_onnx.cli.flags import choice, count, form_of, listed, new_file, positive, thread_count
 from flowers_onnx.errors import UsageError
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.machine import allowed_cpus
+
+_FORMS = ("table", "md", "json", "jsonl", "csv")
 
 
 def _files(_flag: str, text: str) -> tuple[str, ...]:
@@ -70,16 +72,17 @@ def benchmark(
         ),
     ] = (None,),
     format: Annotated[
-        str,
+        str | None,
         Flag(
             "F",
-            "table, md, json, jsonl or csv; json keeps every sample (table)",
-            choice("table", "md", "json", "jsonl", "csv"),
+            "table, md, json, jsonl or csv; json keeps every sample (what the name of --out ends "
+            "in, else table)",
+            choice(*_FORMS),
         ),
-    ] = "table",
+    ] = None,
     out: Annotated[
         str | None,
-        Flag("FILE", "write the result to FILE, all at once when done (standard output)"),
+        Flag("FILE", "write the result to FILE, all at once when done (standard output)", new_file),
     ] = None,
     min_runs: Annotated[int, Flag("N", "runs of each, at least (10)", count())] = 10,
     max_seconds: Annotated[
@@ -141,7 +144,7 @@ def benchmark(
         scenarios=scenario,
         threads=threads or (allowed_cpus(),),
         models=tuple(dict.fromkeys(model)),
-        format=format,
+        format=form_of(format, out, _FORMS),
         out=out,
         min_runs=min_runs,
         max_seconds=max_seconds,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
-from flowers_onnx.results import Query
+from flowers_onnx.results import Query, Result
+
+if TYPE_CHECKING:
+    from flowers_onnx.writers import ResultWriter
 
 
 def classify(
@@ -24,11 +28,22 @@ def classify(
             flags.count(),
         ),
     ] = None,
-    format: flags.Format = "text",
+    format: Annotated[
+        str | None,
+        Flag(
+            "F",
+            "text, json, jsonl or csv (what the name of --out ends in, else text)",
+            flags.choice(*flags.FORMS),
+        ),
+    ] = None,
     lang: flags.Lang = "en",
     out: Annotated[
         str | None,
-        Flag("FILE", "write the results to FILE, all at once when done (standard output)"),
+        Flag(
+            "FILE",
+            "write the results to FILE, all at once when done (standard output)",
+            flags.new_file,
+        ),
     ] = None,
     model: flags.Model = None,
     threads: flags.Threads = None,
@@ -52,6 +67,10 @@ def classify(
         raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
     if paths.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
+    if format is None and out is not None and out.lower().endswith((".parquet", ".sqlite")):
+        raise UsageError(
+            f"--out {out}: flowers batch makes such files, classify {', '.join(flags.FORMS)}"
+        )
     query = Query(top_k or 5, lang)
 
     def work() -> int:
@@ -60,16 +79,33 @@ def classify(
         from flowers_onnx.sources import RawFiles, expand
         from flowers_onnx.writers import open_output, result_writer
 
-        if len(paths) > 1 or os.path.isdir(paths[0]):  # a single photo uses a single thread
+        many = len(paths) > 1 or not (paths[0] == "-" or os.path.isfile(paths[0]))
+        if many:  # a single photo uses a single thread
             share_one_heap()
         classifier = Classifier(model, threads=threads, max_pixels=max_pixels)
         with open_output(out) as stream:
-            writer = result_writer(format, stream, show=top_k or 1)
+            writer = result_writer(flags.form_of(format, out, flags.FORMS), stream, show=top_k or 1)
             raw = RawFiles()
             sources = expand(paths, sys.stdin.buffer if sys.stdin else None, raw.note)
-            failures = writer.write_all(classifier.results(sources, query))
+            results = classifier.results(sources, query)
+            if many and sys.stderr.isatty():
+                failures = _write_watched(writer, results, paths, out)
+            else:
+                failures = writer.write_all(results)
         if raw:
             say(f"flowers: {raw}")
         return 1 if failures else 0
 
     return Job(work)
+
+
+def _write_watched(
+    writer: ResultWriter, results: Iterable[Result], paths: tuple[str, ...], out: str | None
+) -> int:
+    """Write them all, and show how far it is."""
+    from flowers_onnx.progress import Progress, visible_beside, watched
+    from flowers_onnx.sources import expand
+
+    with Progress(wanted=visible_beside(out)) as progress:
+        progress.expect(lambda: sum(1 for _ in expand(paths, None)))
+        return writer.write_all(watched(results, progress))

@@ -20,8 +20,9 @@ from flowers_onnx.writers import open_output, write_table
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _GRACE = timedelta(hours=24)
 _COLUMNS = ("id", "name", "scopes", "state", "created", "expires", "revoked", "replaces")
-#: For people, in 80 columns.
+#: For people, in as many columns as a terminal has.
 _SHOWN = ("id", "name", "scopes", "state", "created", "until")
+_WIDTH = 80
 
 
 def _duration(flag: str, text: str) -> timedelta:
@@ -156,7 +157,7 @@ def _list(file: KeyFile, format: str) -> None:
     rows = [_row(entry) for entry in file.load().entries]
     with open_output(None) as stream:
         if format == "text":
-            rows = [{name: name for name in _SHOWN}, *map(_shown, rows)]
+            rows = _fitted([{name: name for name in _SHOWN}, *map(_shown, rows)])
         write_table(format, rows, stream)
 
 
@@ -180,6 +181,26 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     until = row["revoked"] or row["expires"] or "-"
     texts = {**row, "scopes": ",".join(row["scopes"]), "created": row["created"][:10]}
     return {name: texts.get(name, until) for name in _SHOWN}
+
+
+def _fitted(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows that fit: times become days, and names lose their middle. JSON has all of it."""
+    longest = max(len(row["name"]) for row in rows)
+    if _room(rows) < longest:
+        rows = [row | {"until": row["until"][:10]} for row in rows]
+    room = _room(rows)
+    return [row | {"name": _shortened(row["name"], room)} for row in rows]
+
+
+def _room(rows: list[dict[str, str]]) -> int:
+    """What the other columns leave for the names."""
+    others = [max(len(row[name]) + 2 for row in rows) for name in _SHOWN if name != "name"]
+    return _WIDTH - sum(others)
+
+
+def _shortened(name: str, room: int) -> str:
+    half = (room - 3) // 2
+    return name if len(name) <= room else f"{name[: room - 3 - half]}...{name[-half:]}"
 
 
 def _now() -> datetime:

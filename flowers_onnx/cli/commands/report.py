@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from flowers_onnx.cli.command import Flag, Job
-from flowers_onnx.cli.flags import choice, count
+from flowers_onnx.cli.flags import choice, count, new_file
 from flowers_onnx.errors import UsageError
 from flowers_onnx.report.options import Options
 from flowers_onnx.report.texts import LANGUAGES
@@ -15,7 +16,8 @@ from flowers_onnx.tables.reading import check_result
 def report(
     *results: str,
     out: Annotated[
-        str | None, Flag("FILE", "write the page to FILE, all at once when done (standard output)")
+        str | None,
+        Flag("FILE", "write the page to FILE, all at once when done (standard output)", new_file),
     ] = None,
     lang: Annotated[
         str,
@@ -40,6 +42,8 @@ def report(
     """
     if not results:
         raise UsageError("report needs RESULTS: a file that batch or classify wrote")
+    if out in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError("a page is for a browser: add --out report.html, or > report.html")
     options = Options(results, out, lang, max_photos)
 
     def work() -> int:
