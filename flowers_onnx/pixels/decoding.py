@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -90,8 +91,9 @@ def _read(
         need = reader.need(image, size)
         check(need, max_pixels)
         with nullcontext() if early else reserved(need, max_pixels):
-            decoded = _prepare(image, size, preprocess, started)
+            decoded = _prepare(image, size, preprocess, started, reader.look_at)
             del image  # before another one may have the memory
+    reader.confirm(source.file, max_pixels)
     return decoded
 
 
@@ -103,11 +105,17 @@ def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PI
 
 
 def _prepare(
-    image: Image.Image, size: tuple[int, int], preprocess: Preprocess, started: float
+    image: Image.Image,
+    size: tuple[int, int],
+    preprocess: Preprocess,
+    started: float,
+    look_at: Callable[[Image.Image], None] | None = None,
 ) -> Decoded:
     """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
     told = told_by(image)
     _load(image)
+    if look_at:
+        look_at(image)
     if image.format == "TIFF":  # Pillow has turned it
         size = image.size
     loaded = time.perf_counter()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO
 
 from PIL import Image
 
 from flowers_onnx.errors import ImageError
-from flowers_onnx.pixels.errors import unsupported
-from flowers_onnx.pixels.jpeg_header import SOS, Frame, picture_markers, read_header
+from flowers_onnx.pixels.errors import decoding_error, unsupported
+from flowers_onnx.pixels.jpeg_header import EOI, SOS, ZEROS, Frame, picture_markers, read_header
 from flowers_onnx.pixels.memory import PIXEL_BYTES, Need, area
 from flowers_onnx.pixels.reader import Mended, Reader
 
@@ -25,6 +26,7 @@ class FormatReader(Reader):
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         super().__init__(name, file)
+        self._is_doubtful = False
         self.header = read_header(file)
         file.seek(0)
         if self.header.frame:
@@ -52,6 +54,29 @@ class FormatReader(Reader):
         frame = self.header.frame
         held = frame.coefficient_bytes() if frame else 0
         return Need(size, area(size), left * PIXEL_BYTES + held)
+
+    def look_at(self, image: Image.Image) -> None:
+        # What libjpeg fills up, without a word, has no coefficients: grey, to the bit.
+        last = image.getpixel((image.width - 1, image.height - 1))
+        values = last if isinstance(last, tuple) else (last,)
+        self._is_doubtful = all(value in (127, 128) for value in values)
+
+    def confirm(self, file: BinaryIO, max_pixels: int) -> None:
+        if file is self.file and self._ends_in_zeros():
+            raise decoding_error(EOFError())
+        if self._is_doubtful and self.header.scan:
+            from flowers_onnx.pixels.jpeg_mending import is_cut
+
+            if is_cut(self, self.header, max_pixels):
+                raise decoding_error(EOFError())
+
+    def _ends_in_zeros(self) -> bool:
+        """Whether zeros stand where the rest should be: a download, or a card, that failed."""
+        self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - ZEROS))
+        if self.file.read(ZEROS).strip(b"\0") or self.header.scan is None:
+            return False
+        markers = (marker for _, marker in picture_markers(self.file, self.header.scan.data))
+        return EOI not in markers
 
     def mended(self, max_pixels: int) -> Mended | None:
         if self.header.scan is None:

@@ -16,6 +16,8 @@ RESTARTS = range(0xD0, 0xD8)
 _ALONE = {0x01, *RESTARTS, SOI}
 #: Start of frame, in all its variants, and the table of a hierarchical one.
 FRAMES = {*range(0xC0, 0xD0), 0xDE, 0xF7} - {DHT, 0xC8, 0xCC}
+#: So many at the end of a file are no data: it was never written.
+ZEROS = 64
 #: Readers skip what stands between segments; nobody writes much of it.
 _MOST_RUBBISH = 1 << 16
 _BLOCK = 1 << 20

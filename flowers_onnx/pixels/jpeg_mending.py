@@ -15,6 +15,7 @@ from flowers_onnx.pixels.jpeg_header import (
     EOI,
     RESTARTS,
     SOS,
+    ZEROS,
     Frame,
     Header,
     picture_markers,
@@ -56,6 +57,19 @@ def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | Non
     return Mended(spliced(reader.file, [*parts, _END]), info) if check.is_whole() else None
 
 
+def is_cut(reader: Reader, header: Header, max_pixels: int) -> bool:
+    """Whether the data ends before the picture does, with an end of the picture behind it."""
+    if header.scan is None:
+        return False
+    for place, marker in picture_markers(reader.file, header.scan.data):
+        if marker == EOI:
+            kept, _ = _kept(reader.file, header)
+            end, restart = _end_of_data(reader.file, place)
+            ends = list(_continuations(restart))
+            return not _Check(reader, [*kept, (header.scan.data, end)], ends, max_pixels).is_same(8)
+    return False
+
+
 def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
     """What decides on pixels and colours, and what Pillow would have told of EXIF and XMP."""
     parts, info = list[Part]([b"\xff\xd8"]), dict[str, Any]()
@@ -89,7 +103,10 @@ def _end_of_data(file: BinaryIO, end: int | None) -> tuple[int, int]:
     """
     end = size_of(file) if end is None else end
     start = file.seek(max(0, end - _TAIL))
-    data = file.read(end - start).rstrip(b"\xff")
+    data = file.read(end - start)
+    if data.endswith(bytes(ZEROS)):
+        data = data.rstrip(b"\0")
+    data = data.rstrip(b"\xff")
     found = _RESTART.findall(data)
     return start + len(data), found[-1][1] - RESTARTS[0] if found else len(RESTARTS) - 1
 
@@ -134,11 +151,12 @@ class _Check:
     def is_whole(self) -> bool:
         """Small first, which is cheap and mostly tells; then as large as may be."""
         try:
-            return self._is_same(8) and self._is_same(self._finest())
+            return self.is_same(8) and self.is_same(self._finest())
         except Exception:  # Pillow's, for what can't be decoded whatever follows
             return False
 
-    def _is_same(self, scale: int) -> bool:
+    def is_same(self, scale: int) -> bool:
+        """Whether they are, of the picture at one of so many pixels a side."""
         first, *others = self._ends
         digest = self._digest(first, scale)
         return all(self._digest(end, scale) == digest for end in others)

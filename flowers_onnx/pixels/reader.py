@@ -48,6 +48,12 @@ class Reader:
         """What decoding takes; ``size`` is the image's own, before ``reduce``."""
         return need_of(image, size)
 
+    def look_at(self, image: Image.Image) -> None:
+        """Note what makes the decoded pixels doubtful, before they are made smaller."""
+
+    def confirm(self, file: BinaryIO, max_pixels: int) -> None:
+        """Raise ``ImageError`` if those of ``file``, ours or mended, are not all there."""
+
     def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002  for those that decode
         """What is left to try when opening or decoding has failed; None for nothing.
 

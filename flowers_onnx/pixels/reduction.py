@@ -44,7 +44,7 @@ def reduced(image: Image.Image, preprocess: Preprocess, told: Told = PLAIN) -> I
 def _middle(image: Image.Image) -> Image.Image:
     """What the centred square of a long image needs: as far from it on both sides as before."""
     width, height = image.size
-    margin = min(width, height) // 8
+    margin = min(width, height) // 8 + 2  # kernels read beyond the square
     left, top = max(0, (width - height) // 2 - margin), max(0, (height - width) // 2 - margin)
     return image.crop((left, top, width - left, height - top)) if left or top else image
 
