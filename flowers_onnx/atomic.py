@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable, Iterator
 
 from flowers_onnx.errors import OutputError
-from flowers_onnx.scratch import scratch_place
 
 _SUFFIX = ".tmp"
 #: Bytes of a name, on all file systems of today.
@@ -146,6 +145,8 @@ class _Draft:
             hidden = f".{_short(target)}.{_token()}{_SUFFIX}"
             self.name = os.path.join(os.path.dirname(target), hidden)
         else:
+            from flowers_onnx.scratch import scratch_place  # hardly ever needed
+
             self.name = os.path.join(scratch_place(), os.path.basename(self._visible))
 
     def keep(self) -> None:

@@ -205,6 +205,7 @@ def test_a_file_in_a_folder_for_reading(tmp_path: Path) -> None:
     _check_file_in_closed_folder(tmp_path)
 
 
+@posix
 def test_a_file_in_a_folder_that_takes_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,9 +46,10 @@ def test_the_exit_codes_are_pinned() -> None:
         "ModelError": 3,
         "OutputError": 4,
         "StorageError": 4,
+        "StoppedError": 5,
         "ImageError": 1,
     }
-    assert (main.INTERRUPTED, main.TERMINATED) == (130, 143)
+    assert (main.INTERRUPTED, main.TERMINATED, main.HUNG_UP) == (130, 143, 129)
 
 
 def test_the_form_of_a_run_id_is_pinned() -> None:

@@ -26,7 +26,7 @@ classifier.Classifier = load
 """
 A_BUG = """
 from flowers_onnx import classifier
-def results(*_): raise KeyError("what\\nnobody foresaw")
+def results(*_): raise KeyError("a\\nbug")
 classifier.Classifier.results = results
 """
 RUN = "import os, sys\nfrom flowers_onnx.cli.main import main\nos._exit(main(sys.argv[1:]))"

@@ -74,7 +74,7 @@ def test_general_help_and_exit_codes_are_documented() -> None:
         flowers_onnx.StoppedError,
     )}  # fmt: skip
     documented = set(re.findall(r"^\| `(\d+)` \|", USAGE, re.MULTILINE))
-    assert documented == {"0", "1", "130", "143", *codes}
+    assert documented == {"0", "1", "129", "130", "143", *codes}
 
 
 def test_the_environment_variables_are_documented() -> None:
