@@ -71,8 +71,10 @@ def _draw(
     epochs = [row["epoch"] for row in history]
     all_values = [factor * row[key] for row in history for key in lines.values()]
     ends = [factor * history[-1][key] for key in lines.values()]
-    close = len(ends) > 1 and max(ends) - min(ends) < _NEAR * (max(all_values) - min(all_values))
-    for name, key in lines.items():
+    close = max(ends) - min(ends) < _NEAR * (max(all_values) - min(all_values))
+    upper = ends.index(max(ends))
+    for place, (name, key) in enumerate(lines.items()):
+        where = ("bottom" if place == upper else "top") if close and len(ends) > 1 else "center"
         colour = _TRAINING if name == "training" else _VALIDATION
         values = [factor * row[key] for row in history]
         axes.plot(epochs, values, color=colour, marker="o", markersize=3)
@@ -80,9 +82,9 @@ def _draw(
         axes.annotate(
             f"{name}\n{last}",
             (epochs[-1], values[-1]),
-            (8, 0),
+            (8, {"bottom": 1, "center": 0, "top": -1}[where]),
             textcoords="offset points",
-            va=("bottom" if values[-1] == max(ends) else "top") if close else "center",
+            va=where,
             color=colour,
             annotation_clip=False,
         )

@@ -103,7 +103,7 @@ def _text(result: Document) -> str:
         "\n".join(map(wrapped, facts)),
         *(aligned(table.relabelled(names)) for table in _tables(result)),
         "\n".join(map(wrapped, _notes(result))),
-        *(f"{wrapped(_name(row))}, total in ms\n{_histogram(row)}" for row in rows),
+        *(f"{wrapped(f'{_name(row)}, total in ms')}\n{_histogram(row)}" for row in rows),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -140,7 +140,7 @@ def _facts(result: Document) -> list[str]:
 
 
 def _runs(rows: list[Row]) -> str:
-    least, most = (pick(row["runs"] for row in rows) for pick in (min, max))
+    least, most = (pick((row["runs"] for row in rows), default=0) for pick in (min, max))
     return f"{least} to {most} runs" if least < most else f"{most} run{'s' if most > 1 else ''}"
 
 

@@ -67,7 +67,7 @@ def figure_of(result: Document) -> Any:
 
 
 def _inches(rows: Sequence[Row]) -> float:
-    return max(0.9 + 0.13 * (len(rows) + 0.6) * len(_stages(rows)), 0.9 + 1.45 * len(rows))
+    return max(0.9 + 0.13 * (len(rows) + 0.6) * len(_stages(rows)), 0.9 + 1.5 * len(rows))
 
 
 def _stages(rows: Sequence[Row]) -> list[str]:
@@ -114,12 +114,12 @@ def _draw_totals(panels: Sequence[Any], rows: Sequence[Row]) -> None:
     high = max(row["ms"]["total"]["p99"] for row in rows)
     high += 0.02 * (high - low) or 0.01 * high
     for index, (axes, row, values) in enumerate(zip(panels, rows, samples, strict=True)):
-        axes.hist(values, _BINS, (low, high), color=_colour(index), alpha=0.75)
+        axes.hist(values, bins=_BINS, range=(low, high), color=_colour(index), alpha=0.75)
         axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
         beyond = sum(value > high for value in values)
         note = f", {beyond} beyond the scale" if beyond else ""
-        title = f"{_case(row)}: {len(values)} samples{note}"
-        axes.set_title(title, fontsize=10, color=_colour(index), pad=26)
+        title = f"{_case(row)}: {len(values)} sample{'s' * (len(values) > 1)}{note}"
+        axes.set_title(title, fontsize=10, color=_colour(index), pad=31)
         axes.set_ylabel("samples")
         axes.yaxis.get_major_locator().set_params(integer=True)
         _mark_quantiles(axes, row)
@@ -132,13 +132,13 @@ def _draw_totals(panels: Sequence[Any], rows: Sequence[Row]) -> None:
 
 def _mark_quantiles(axes: Any, row: Row) -> None:
     """Lines with their names above the axes; those that nearly meet lean apart."""
-    total, places = row["ms"]["total"], ("right", "center", "left")
-    for name, place in zip(QUANTILES, places, strict=True):
+    total, places = row["ms"]["total"], (("right", -2, 4), ("center", 0, 16), ("left", 2, 4))
+    for name, (place, *offset) in zip(QUANTILES, places, strict=True):
         axes.axvline(total[name], color="black", linewidth=1)
         axes.annotate(
             f"{name} {_number(total[name])}",
             (total[name], 1),
-            (0, 4 + 9 * (place == "center")),
+            offset,
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             ha=place,

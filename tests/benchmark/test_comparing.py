@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support import SAMPLE, Run, flag_words, job
@@ -67,7 +67,52 @@ def test_all_formats_tell_the_same(saved: Callable[..., Path]) -> None:
         assert "1.200" in text
         assert "leaves out" in text
     heads = next(line for line in table.splitlines() if line.startswith("scenario"))
-    assert heads.split()[:4] == ["scenario", "threads", "model", "runs"]
+    assert heads.split()[:3] == ["scenario", "p50", "ms"]
+    (model,) = {row["model"]["name"] for row in document["rows"]}
+    assert f"\nthreads: 1\nmodel: {model}\n" in table
+    assert "after 20 runs of each" not in table  # what was made up are samples, not runs
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+def test_tables_fit_a_terminal(saved: Callable[..., Path], models: int) -> None:
+    old = saved("old.json", steady(1234.5))
+    document = json.loads(old.read_text())
+    rows = [
+        row
+        | {"model": row["model"] | {"name": f"{row['model']['name']} ({'long-' * 20}{i}.onnx)"}}
+        | {"threads": 1 + i % 2}
+        for row in document["rows"]
+        for i in range(models)
+    ]
+    photos = document["photos"] | {"source": "a folder " * 20}
+    old.write_text(json.dumps(document | {"rows": rows, "photos": photos}))
+    _, table = compared(old, old)
+    # A word without spaces is no table.
+    wide = [line for line in table.splitlines() if len(line) > 80]
+    assert [line for line in wide if len(line.split()) > 1] == []
+    heads = [line for line in table.splitlines() if line.startswith("scenario ")]
+    assert [line.split()[:3] for line in heads[:1]] == [
+        ["scenario", *(["threads", "model"] if models > 1 else ["p50", "ms"])]
+    ]
+    for figure in ("p50 ms", "outliers", "MiB", "photos/s"):
+        assert sum(figure in line for line in heads) == 1
+
+
+def test_the_name_of_the_result_gives_its_format(saved: Callable[..., Path]) -> None:
+    old = saved("old.json", steady(100))
+    first = {
+        "json": '{"kind"',
+        "jsonl": '{"kind"',
+        "csv": "schema,",
+        "md": "- flowers",
+        "txt": "flow",
+    }
+    for suffix, begin in first.items():
+        out = old.with_name(f"new.{suffix}")
+        job("benchmark", "--compare", f"{old},{old}", "--out", out).work()
+        assert out.read_text().startswith(begin), suffix
+    job("benchmark", "--compare", f"{old},{old}", "--out", out, "--format", "csv").work()
+    assert out.read_text().startswith("schema,")
 
 
 def test_two_saved_results_are_compared(
@@ -201,6 +246,39 @@ def test_plot(
     assert plot.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UsageError, match="won't be overwritten"):
         compared(old, old, plot=str(plot))
+
+
+def test_a_plot_compares_on_one_scale(measured: Document) -> None:
+    pytest.importorskip("matplotlib")
+    from flowers_onnx.benchmark.plot import figure_of
+
+    document = copy.deepcopy(measured)
+    for row in measured["rows"]:
+        other = copy.deepcopy(row)
+        other["model"]["name"] = "another"
+        other["samples"]["total"] = [[2 * one for one in run] for run in row["samples"]["total"]]
+        other["ms"]["total"] |= {name: 2 * row["ms"]["total"][name] for name in ("p50", "p99")}
+        document["rows"].insert(document["rows"].index(row) + 1, other)
+    figure = figure_of(cast("Any", document))
+    figure.draw_without_rendering()
+    titles = [title for part in figure.subfigs for title in [part.get_suptitle()]]
+    assert len(set(titles)) == len(titles) == 3
+    for part in figure.subfigs:
+        stages, *totals = part.axes
+        assert "milliseconds" in stages.get_xlabel()
+        assert len({axes.get_xlim() for axes in totals}) == 1
+        assert len({axes.get_ylim() for axes in totals}) == 1
+        assert "milliseconds" in totals[-1].get_xlabel()
+        assert all(axes.get_ylabel() for axes in totals)
+        names = [axes.get_title() for axes in totals]
+        assert len(set(names)) == len(names) == 2
+        # Nothing is drawn over the bars, and no legend.
+        assert not any(axes.get_legend() for axes in part.axes)
+        for axes in totals:
+            spots = [one.get_window_extent() for one in [axes.title, *axes.texts]]
+            assert not any(
+                one.overlaps(two) for i, one in enumerate(spots) for two in spots[i + 1 :]
+            )
 
 
 def test_ratio_of_a_thing_with_itself_is_one() -> None:
