@@ -12,10 +12,14 @@ Chromaticities = Sequence[tuple[float, float]]
 
 D50 = (0.9642, 1.0, 0.8249)
 _D65_WHITE, _D50_WHITE = (0.3127, 0.3290), (0.3457, 0.3585)
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
 
 
-def profile(space: bytes, tags: dict[bytes, bytes], *, pcs: bytes = b"XYZ ", kind: bytes = b"mntr") -> bytes:
+def profile(
+    space: bytes, tags: dict[bytes, bytes], *, pcs: bytes = b"XYZ ", kind: bytes = b"mntr"
+) -> bytes:
     """A profile of version 2 with these tags, and a name and a white of its own."""
     name = b"Test\0"
     everything = {
@@ -45,11 +49,15 @@ def gamma(power: float) -> bytes:
 def srgb_curve(points: int = 1024) -> bytes:
     values = np.linspace(0, 1, points)
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return b"curv\0\0\0\0" + struct.pack(f">I{points}H", points, *(light * 65535).round().astype(int))
+    return b"curv\0\0\0\0" + struct.pack(
+        f">I{points}H", points, *(light * 65535).round().astype(int)
+    )
 
 
 #: As Apple writes it.
-PARAMETRIC = b"para\0\0\0\0\0\3\0\0" + struct.pack(">5i", *(round(value * 65536) for value in (2.4, 0.94786, 0.05213, 0.07739, 0.04045)))
+PARAMETRIC = b"para\0\0\0\0\0\3\0\0" + struct.pack(
+    ">5i", *(round(value * 65536) for value in (2.4, 0.94786, 0.05213, 0.07739, 0.04045))
+)
 
 
 def rgb(primaries: Chromaticities, curve: bytes, white: tuple[float, float] = _D65_WHITE) -> bytes:
@@ -77,14 +85,18 @@ def cmyk() -> bytes:
         *colours, black = corner
         light = [(1 - 0.67 * ink) * (1 - 0.67 * black) for ink in colours]
         table += bytes(_lab(light))
-    head = struct.pack(">4sIBBBB9i", b"mft1", 0, inks, 3, 2, 0, *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    head = struct.pack(
+        ">4sIBBBB9i", b"mft1", 0, inks, 3, 2, 0, *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    )
     lut = head + identity * inks + table + identity * 3
     return profile(b"CMYK", {b"A2B0": lut}, pcs=b"Lab ", kind=b"prtr")
 
 
 def _lab(light: Sequence[float]) -> list[int]:
     """The 8-bit Lab of linear sRGB."""
-    to_xyz = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
+    to_xyz = np.array(
+        [[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]]
+    )
     ratio = to_xyz @ np.array(light) / D50
     f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
     lab = (116 * f[1] - 16) * 2.55, 500 * (f[0] - f[1]) + 128, 200 * (f[1] - f[2]) + 128

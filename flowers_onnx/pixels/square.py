@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ from PIL import Image
 from flowers_onnx.errors import ImageError
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error
-from flowers_onnx.pixels.told import PLAIN, Box, Told
 
 #: The decoder may leave an image this many times larger than needed, never less: a
 #: reduction in the JPEG decoder down to the very size would cost accuracy.
@@ -24,6 +23,31 @@ _BAND = 1 << 20
 #: What white may be in numbers of 32 bits, and how far 99 of 100 pixels may be above it: a kernel
 #: overshoots, and light beyond white is common where white is 1.
 _WHITES = ((1.0, 8.0), (255.0, 1.25), (65535.0, 1.25))
+
+
+Box = tuple[int, int, int, int]
+
+
+class Told(NamedTuple):
+    """What a file says of its pixels and Pillow forgets; of most files, ``PLAIN``.
+
+    ``white``: the number that is white, in grey of more than 8 bits; None if it isn't told.
+    ``largest``: the largest number that there could be, where white isn't told.
+    ``is_negative``: the largest number is black, and Pillow hasn't turned that round.
+    ``clear``: the value that stands for transparency, in the numbers that Pillow gives.
+    ``drawn``: the part of the canvas that the first frame covers; the rest is transparent.
+    ``may_lack_alpha``: an alpha channel of zeros alone is none.
+    """
+
+    white: float | None = None
+    largest: float | None = None
+    is_negative: bool = False
+    clear: int | tuple[int, ...] | None = None
+    drawn: Box | None = None
+    may_lack_alpha: bool = False
+
+
+PLAIN = Told()
 
 
 def crop_and_resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
@@ -65,7 +89,7 @@ def _colours(image: Image.Image, preprocess: Preprocess, told: Told) -> Image.Im
     """The square of an image of 8 bits or less: RGB, or as a profile describes it."""
     if image.mode == "LAB":
         return crop_and_resize(image, preprocess).convert("RGB")
-    if told.may_lack_alpha and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if told.may_lack_alpha and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
         image = image.convert("RGB")
     if "transparency" in image.info or told.drawn:  # before neighbours are mixed
         image = _over_white(image, told)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from PIL import Image, ImagePalette, TiffImagePlugin
 
 from flowers_onnx.errors import ImageError
-from flowers_onnx.pixels.told import PLAIN, Told
+from flowers_onnx.pixels.square import PLAIN, Told
 
 _BITS, _COMPRESSION, _PHOTOMETRIC = 258, 259, 262
 _FILL, _PLANAR, _PALETTE, _EXTRA, _FORMAT = 266, 284, 320, 338, 339
@@ -86,9 +86,7 @@ def _directory(file: BinaryIO) -> Mapping[int, Any]:
 def _confuses_pillow(tags: Mapping[int, Any]) -> bool:
     """Whether Pillow's own reader would confuse bits, planes or subsampling."""
     return _is_raw(tags) and (
-        _one(tags, _PLANAR) == 2
-        or _one(tags, _FILL) == 2
-        or _one(tags, _PHOTOMETRIC) == _YCBCR
+        _one(tags, _PLANAR) == 2 or _one(tags, _FILL) == 2 or _one(tags, _PHOTOMETRIC) == _YCBCR
     )
 
 
@@ -148,7 +146,7 @@ def _named(tags: Mapping[int, Any]) -> ImageError:
     """The error that says what a TIFF holds."""
     if not _is_known(tags):
         return _of_compression(_one(tags, _COMPRESSION))
-    model = _MODELS.get(_one(tags, _PHOTOMETRIC), "another colour model")
+    model = _MODELS.get(_one(tags, _PHOTOMETRIC), "data")
     kind = _KINDS.get(_one(tags, _FORMAT), "")
     extra = " with more channels" if _EXTRA in tags else ""
     return _unsupported(f"a TIFF of {_one(tags, _BITS)}-bit {kind}{model}{extra}")
