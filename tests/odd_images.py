@@ -146,7 +146,9 @@ def make(folder: Path) -> Iterator[tuple[str, Expectation]]:  # noqa: C901, PLR0
     yield write("text.jpg", b"This is no image.\n" * 50, "not_an_image")
     yield write("html.png", b"<!doctype html><title>404</title>", "not_an_image")
     yield write("zeros.jpg", bytes(5000), "not_an_image")
-    yield write("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), "unsupported")
+    # Without and with the extra that reads them.
+    empty = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500)
+    yield write("photo.heic", empty, ("unsupported", "corrupt"))
     yield write("photo.jxl", b"\xff\x0a" + bytes(500), "unsupported")
     yield write("bomb.png", png_of_size(50_000, 50_000), "too_large")
     yield write("big.png", png_of_size(8000, 8000), "too_large")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,11 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INDEXED, MASK, CMYK, YCBCR, LAB = 0, 1, 2, 3,
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW, DEFLATE, PACKBITS = 1, 8, 32773
 
+Order = Literal["<", ">"]
 Tags = Mapping[int, int | bytes | Sequence[int]]
 
 
-def tiff(parts: Sequence[bytes], tags: Tags, *, order: str = "<", big: bool = False) -> bytes:
+def tiff(parts: Sequence[bytes], tags: Tags, *, order: Order = "<", big: bool = False) -> bytes:
     """A file of one page whose strips (or tiles) are ``parts``, as they are."""
     head, row, room = (16, "HHQ", 8) if big else (8, "HHI", 4)
     body = b"".join(parts)
@@ -49,7 +51,7 @@ def tiff(parts: Sequence[bytes], tags: Tags, *, order: str = "<", big: bool = Fa
     return begin + body + more + directory + bytes(room)
 
 
-def _value(value: int | bytes | Sequence[int], order: str) -> tuple[int, int, bytes]:
+def _value(value: int | bytes | Sequence[int], order: Order) -> tuple[int, int, bytes]:
     if isinstance(value, bytes):
         return 1, len(value), value
     numbers = [value] if isinstance(value, int) else list(value)
@@ -58,10 +60,10 @@ def _value(value: int | bytes | Sequence[int], order: str) -> tuple[int, int, by
 
 
 def picture(
-    array: npt.NDArray[np.generic],
+    array: npt.NDArray[Any],
     tags: Tags,
     *,
-    order: str = "<",
+    order: Order = "<",
     big: bool = False,
     rows: int | None = None,
     tile: tuple[int, int] | None = None,

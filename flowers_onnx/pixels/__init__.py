@@ -1,8 +1,9 @@
 """From an image file to the network's input.
 
 ``decoding`` is the way of every photo; ``memory`` says what may be decoded at one time, ``jpeg``
-what a decoder would make of a file, ``orientation`` how it is turned, ``square`` makes of its
-modes and sizes what the network takes.
+what a decoder would make of a file, ``orientation`` how it is turned, ``told`` what a file says
+and Pillow forgets, ``square`` makes of its modes and sizes what the network takes. ``tiff``,
+``heic`` and ``colour`` are imported for photos that need them.
 """
 
 from __future__ import annotations

@@ -130,12 +130,14 @@ def _parametric(curve: bytes, values: npt.NDArray[np.float64]) -> npt.NDArray[np
     """ICC.1, "parametricCurveType"."""
     (kind,) = struct.unpack_from(">H", curve, 8)
     count = (1, 3, 4, 5, 7)[kind]
-    numbers = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
-    power, a, b, c, d, e, f = (*numbers, *(1.0, 0, 0, 0, 0, 0, 0)[count:])
+    told = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
+    power, a, b, c, d, e, f = told + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
+    line = np.maximum(a * values + b, 0)
+    if kind == 0:
+        return np.asarray(line**power)
     if kind in (1, 2):  # flat below where the line crosses zero
-        return np.where(a * values + b > 0, np.abs(a * values + b) ** power, 0) + c
-    above = np.maximum(a * values + b, 0) ** power
-    return above if kind == 0 else np.where(values >= d, above + e, c * values + f)
+        return np.asarray(np.where(line > 0, line**power, 0) + c)
+    return np.asarray(np.where(values >= d, line**power + e, c * values + f))
 
 
 def _encoded(light: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from PIL import Image
 
 from flowers_onnx.metadata import Preprocess
-from flowers_onnx.pixels.told import PLAIN, Box, Told
 
 #: The decoder may leave an image this many times larger than needed, never less: a
 #: reduction in the JPEG decoder down to the very size would cost accuracy.
@@ -17,6 +17,31 @@ HEADROOM = 2
 _PLAIN, _AVERAGED = {"RGB", "L", "CMYK", "RGBX"}, {"1": "L"}
 #: Pixels that are converted at a time.
 _BAND = 1 << 20
+
+
+Box = tuple[int, int, int, int]
+
+
+class Told(NamedTuple):
+    """What a file says of its pixels and Pillow forgets; of most files, ``PLAIN``.
+
+    ``white``: the number that is white, in grey of more than 8 bits; None if it isn't told.
+    ``largest``: the largest number that there could be, where white isn't told.
+    ``is_negative``: the largest number is black, and Pillow hasn't turned that round.
+    ``clear``: the value that stands for transparency, in the numbers that Pillow gives.
+    ``drawn``: the part of the canvas that the first frame covers; the rest is transparent.
+    ``may_lack_alpha``: an alpha channel of zeros alone is none.
+    """
+
+    white: float | None = None
+    largest: float | None = None
+    is_negative: bool = False
+    clear: int | tuple[int, ...] | None = None
+    drawn: Box | None = None
+    may_lack_alpha: bool = False
+
+
+PLAIN = Told()
 
 
 def reduced(image: Image.Image, preprocess: Preprocess, told: Told = PLAIN) -> Image.Image:

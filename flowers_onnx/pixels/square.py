@@ -12,8 +12,7 @@ from PIL import Image
 from flowers_onnx.errors import ImageError
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error, unsupported
-from flowers_onnx.pixels.reduction import bands, reduced
-from flowers_onnx.pixels.told import PLAIN, Told
+from flowers_onnx.pixels.reduction import PLAIN, Told, bands, reduced
 
 #: What white may be in numbers of 32 bits, and how far 99 of 100 pixels may be above it: a kernel
 #: overshoots, and light beyond white is common where white is 1.
@@ -59,7 +58,7 @@ def _colours(image: Image.Image, preprocess: Preprocess, told: Told) -> Image.Im
     """The square of an image of 8 bits or less: RGB, or as a profile describes it."""
     if image.mode == "LAB":
         return crop_and_resize(image, preprocess).convert("RGB")
-    if told.may_lack_alpha and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if told.may_lack_alpha and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
         image = image.convert("RGB")
     image = reduced(image, preprocess, told)
     if image.mode in ("L", "CMYK") and image.info.get("icc_profile"):

@@ -12,7 +12,7 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.errors import unsupported
 from flowers_onnx.pixels.reader import Reader
-from flowers_onnx.pixels.told import PLAIN, Told
+from flowers_onnx.pixels.reduction import PLAIN, Told
 
 _BITS, _COMPRESSION, _PHOTOMETRIC = 258, 259, 262
 _FILL, _PLANAR, _PALETTE, _EXTRA, _FORMAT = 266, 284, 320, 338, 339
@@ -156,7 +156,7 @@ def _named(tags: Mapping[int, Any]) -> ImageError:
     """The error that says what a TIFF holds."""
     if not _is_known(tags):
         return _of_compression(_one(tags, _COMPRESSION))
-    model = _MODELS.get(_one(tags, _PHOTOMETRIC), "another colour model")
+    model = _MODELS.get(_one(tags, _PHOTOMETRIC), "data")
     kind = _KINDS.get(_one(tags, _FORMAT), "")
     extra = " with more channels" if _EXTRA in tags else ""
     return unsupported(f"a TIFF of {_one(tags, _BITS)}-bit {kind}{model}{extra}")

@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from PIL import Image
 
-Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Facts beside a loaded image; those of most files are ``PLAIN``.
-
-    ``white``: the number that is white, in grey of more than 8 bits; None if it isn't told.
-    ``largest``: the largest number that there could be, where white isn't told.
-    ``is_negative``: the largest number is black, and Pillow hasn't turned that round.
-    ``clear``: the value that stands for transparency, in the numbers that Pillow gives.
-    ``drawn``: the part of the canvas that the first frame covers; the rest is transparent.
-    ``may_lack_alpha``: an alpha channel of zeros alone is none.
-    """
-
-    white: float | None = None
-    largest: float | None = None
-    is_negative: bool = False
-    clear: int | tuple[int, ...] | None = None
-    drawn: Box | None = None
-    may_lack_alpha: bool = False
-
-
-PLAIN = Told()
+from flowers_onnx.pixels.reduction import PLAIN, Box, Told
 
 #: Pillow spreads the grey of PNG over 8 bits, and shortens colours to them, but not the value
 #: that stands for transparency.

@@ -9,7 +9,6 @@ and classified. Printed is the share that keeps the label that the plain photo h
 from __future__ import annotations
 
 import io
-import os
 import sys
 from pathlib import Path
 
@@ -50,11 +49,12 @@ def main(folder: str, count: int = 300, cmyk: str | None = None) -> None:
                 ImageCms.ImageCmsProfile(io.BytesIO(profile)),
                 outputMode=mode,
             )
+            if other is None:
+                raise SystemExit(f"colour.py: {name} can't be made")
             kept[name][0] += label(classifier, encoded(other)) == wanted
             kept[name][1] += label(classifier, encoded(other, icc_profile=profile)) == wanted
-    print(
-        f"{len(paths)} photos of {os.fspath(folder)}\n\n| photo | profile ignored | profile heeded |\n| --- | --- | --- |"
-    )
+    print(f"{len(paths)} photos of {folder}\n")
+    print("| photo | profile ignored | profile heeded |\n|---|---|---|")
     for name, (without, heeded) in kept.items():
         print(f"| {name} | {without / len(paths):.1%} | {heeded / len(paths):.1%} |")
 

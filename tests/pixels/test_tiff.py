@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ from tiffs import (
     WHITE_IS_ZERO,
     WIDTH,
     YCBCR,
+    Order,
     Tags,
     compressed,
     picture,
@@ -46,7 +48,7 @@ from flowers_onnx import ImageError
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import decode, prepare
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 SIDE = 48
 PREPROCESS = Preprocess(SIDE, 1.0, "nearest")
@@ -82,7 +84,7 @@ def planes(array: Array) -> Array:
     return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def is_read_as(data: bytes, expected: npt.NDArray[np.generic], within: float = 2) -> bool:
+def is_read_as(data: bytes, expected: Array, within: float = 2) -> bool:
     pixels = decode(io.BytesIO(data), PREPROCESS).pixels.astype(float)
     wanted = expected if expected.ndim == 3 else np.dstack([expected] * 3)
     return bool(np.abs(pixels - wanted).max() <= within)
@@ -140,7 +142,7 @@ TOO_DEEP = {("white is zero", ">")}
 @pytest.mark.parametrize("depth", ["u1", "u2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_depths_orders_and_layouts(
-    kind: str, depth: str, order: str, layout: dict[str, object]
+    kind: str, depth: str, order: Order, layout: dict[str, object]
 ) -> None:
     array, tags, expected = KINDS[kind]
     if kind == "grey, one plane":
@@ -154,7 +156,7 @@ def test_kinds_depths_orders_and_layouts(
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_numbers_of_32_bits(order: str, layout: dict[str, object]) -> None:
+def test_numbers_of_32_bits(order: Order, layout: dict[str, object]) -> None:
     grey = {PHOTOMETRIC: BLACK_IS_ZERO}
     files = [
         (GREY.astype("f4") / 255, {**grey, FORMAT: FLOAT}),
@@ -229,7 +231,8 @@ def test_few_bits(bits: int, fill: int, compression: int) -> None:
 
 def test_twelve_bits() -> None:
     values = GREY.astype(int) * 4095 // 255
-    for order in "<>":
+    orders: tuple[Order, Order] = ("<", ">")
+    for order in orders:
         data = tiff(
             list(packed(values, 12)),
             {WIDTH: SIDE, LENGTH: SIDE, BITS: 12, PHOTOMETRIC: BLACK_IS_ZERO, SAMPLES: 1, ROWS: 1},
@@ -361,7 +364,7 @@ def test_a_compression_that_cannot_be_read_is_named(compression: int, words: str
 )  # fmt: skip
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_kind_that_cannot_be_read_is_named(
-    array: Array, tags: Tags, words: str, order: str
+    array: Array, tags: Tags, words: str, order: Order
 ) -> None:
     for compression in (RAW, DEFLATE):
         assert is_refused(picture(array, tags, order=order, compression=compression), words)

@@ -31,7 +31,7 @@ class Cleaned(NamedTuple):
     media_type: str
 
 
-#: Each has a module in ``cleaning/``.
+#: Each but HEIC has a module in ``cleaning/``.
 _KINDS = {
     "JPEG": Kind(".jpg", "image/jpeg"),
     "PNG": Kind(".png", "image/png"),
@@ -40,6 +40,7 @@ _KINDS = {
     "BMP": Kind(".bmp", "image/bmp"),
     "TIFF": Kind(".tif", "image/tiff"),
     "AVIF": Kind(".avif", "image/avif"),
+    "HEIC": Kind(".heic", "image/heic"),
 }
 
 
@@ -58,6 +59,8 @@ def clean(data: bytes) -> Cleaned:
     name = sniff(data[:HEADER_SIZE])
     if name not in _KINDS:
         raise CannotCleanError("no image that can be read here")
+    if name == "HEIC":
+        raise CannotCleanError("a phone's second pictures can't be told from the first")
     cleaning = importlib.import_module(f"flowers_onnx.serve.keep.cleaning.{name.lower()}")
     try:
         return Cleaned(cleaning.clean(data), *_KINDS[name])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from PIL.AvifImagePlugin import AvifImageFile
 
 from flowers_onnx.serve.keep.cleaning import CannotCleanError
-from flowers_onnx.serve.keep.cleaning.orientation import blank_xmp, cleaned_in_place
+from flowers_onnx.serve.keep.cleaning.orientation import cleaned_in_place
 from flowers_onnx.serve.keep.cleaning.ranges import Ranges
 
 #: Without anything but the picture's form; the others that are known hold more than that.
@@ -21,7 +21,6 @@ _HOLDERS = {b"meta", b"mdat", b"idat"}
 #: From whole to part, and from transparency to the picture.
 _TO_PARTS, _TO_PICTURE = b"dimg", b"auxl"
 _IN_FILE, _IN_IDAT = 0, 1
-_XMP_TYPE = b"application/rdf+xml"
 
 
 class _Box(NamedTuple):
@@ -37,7 +36,6 @@ class _Item(NamedTuple):
     """``type_at`` is where its type stands; ``extents`` are places in the file."""
 
     type_at: int
-    is_xmp: bool
     extents: list[tuple[int, int]]
 
 
@@ -46,7 +44,7 @@ def clean(data: bytes) -> bytes:
     return cleaned_in_place(data, _blank, AvifImageFile)
 
 
-def _blank(data: bytes, *, keep_xmp: bool) -> bytes:
+def _blank(data: bytes, *, keep_xmp: bool) -> bytes:  # noqa: ARG001  XMP never turns an AVIF
     ranges = Ranges(data)
     boxes = list(_boxes(data, 0, len(data)))
     metas = [box for box in boxes if box.name == b"meta"]
@@ -66,9 +64,6 @@ def _blank(data: bytes, *, keep_xmp: bool) -> bytes:
         if number in wanted:
             for start, end in item.extents:
                 ranges.keep(start, end)
-        elif item.is_xmp and keep_xmp and len(item.extents) == 1:
-            start, end = item.extents[0]
-            ranges.write(start, blank_xmp(data[start:end]))
         else:
             ranges.write(item.type_at, b"free")
     ranges.blank(0, boxes[-1].end)
@@ -103,9 +98,7 @@ def _items(data: bytes, meta: dict[bytes, _Box]) -> dict[int, _Item]:
         code, width = ("H", 2) if version == 2 else ("I", 4)
         (number,) = struct.unpack_from(">" + code, data, info.start + 4)
         type_at = info.start + 4 + width + 2
-        is_mime = data[type_at : type_at + 4] == b"mime"
-        is_xmp = is_mime and _XMP_TYPE in data[type_at + 4 : info.end]
-        items[number] = _Item(type_at, is_xmp, places.get(number, []))
+        items[number] = _Item(type_at, places.get(number, []))
     if places.keys() - items.keys():
         raise CannotCleanError("an item of no type")
     return items
