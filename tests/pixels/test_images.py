@@ -29,6 +29,7 @@ FOR_PEOPLE = re.compile(
     r"the file is damaged: its picture can't be decoded"
     r"|the file ends before the image does"
     r"|the image has no pixels"
+    r"|the file is empty"
     r"|not an image, or of an unknown format"
     r"|.+ (is|are) not supported; convert it to .+"
     r"|\d+ x \d+ pixels are too many to decode \(limit [0-9,]+: it takes --max_pixels \d+\)"
