@@ -9,9 +9,9 @@ from typing import Final
 #: Largest file: some of Pillow's decoders read all of it into memory.
 MAX_BYTES: Final = 64 << 20
 
-#: Most pixels that are decoded for one image. At Pillow's 7 bytes a pixel or less this keeps
-#: the whole process below 300 MB. JPEGs count after their cheap reduction in the decoder,
-#: so that a 100-megapixel photo still fits.
+#: Most pixels that are decoded for one image, and a quarter of the bytes that it may take
+#: meanwhile, which keeps the whole process below 320 MB. JPEGs count after their cheap reduction
+#: in the decoder, so that a 100-megapixel photo still fits.
 MAX_PIXELS: Final = 60_000_000
 
 #: How many bytes ``sniff`` needs: a GIF's palette, or a long list of HEIF's brands.

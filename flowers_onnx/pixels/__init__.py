@@ -1,9 +1,10 @@
 """From an image file to the network's input.
 
-``decoding`` is the way of every photo; ``memory`` says what may be decoded at one time, ``jpeg``
-what a decoder would make of a file, ``orientation`` how it is turned, ``told`` what a file says
-and Pillow forgets, ``square`` makes of its modes and sizes what the network takes. ``tiff``,
-``heic`` and ``colour`` are imported for photos that need them.
+``decoding`` is the way of every photo. A ``reader`` opens it: those of the formats, in modules of
+their names, know their variants, what each takes, and what is left to try when something beside
+the pixels is broken. ``memory`` says what may be decoded at one time, ``orientation`` how a
+photo is turned, ``told`` what a file says and Pillow forgets; ``reduction``, ``square`` and
+``colour`` make of its modes, sizes and profiles what the network takes.
 """
 
 from __future__ import annotations

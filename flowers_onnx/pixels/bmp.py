@@ -13,8 +13,10 @@ from flowers_onnx.pixels.memory import Need, area, need_of
 from flowers_onnx.pixels.reader import Mended, Reader
 from flowers_onnx.pixels.splice import spliced
 
-_OLD, _INFO = 12, 40
-_HEADERS = {_OLD, _INFO, 52, 56, 64, 108, 124}
+#: Where the pixels begin, the size of the header, the height, bits of a pixel, compression.
+_FIELDS = struct.Struct("<10xII4xi2xHI")
+_OLD = 12
+_HEADERS = {_OLD, 40, 52, 56, 64, 108, 124}
 #: OS/2 lets a header end anywhere between these.
 _SHORT = range(16, 64)
 _READABLE_BITS, _OTHER_BITS = {1, 4, 8, 16, 24, 32}, {2, 64}
@@ -28,23 +30,25 @@ class FormatReader(Reader):
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         super().__init__(name, file)
-        head = file.read(34).ljust(34, b"\0")
+        head = file.read(_FIELDS.size)
         file.seek(0)
-        (size,) = struct.unpack_from("<I", head, 14)
-        self._start, self._height, self._compression = 0, 0, 0
-        if size in _HEADERS - {_OLD}:
-            (self._start,) = struct.unpack_from("<I", head, 10)
-            self._height, _, bits, self._compression = struct.unpack_from("<iHHI", head, 22)
-            if self._compression in {_JPEG, _PNG}:
-                raise unsupported("a BMP with a JPEG or PNG in it")
-            if self._compression in _OTHERS or bits in _OTHER_BITS:
-                raise unsupported("this variant of BMP")
-            if bits not in _READABLE_BITS or self._compression > max(_OTHERS):
-                raise ImageError("corrupt", DAMAGED)
-        elif size in _SHORT:
+        self._start = self._height = self._compression = 0
+        if len(head) < _FIELDS.size:
+            return
+        start, size, height, bits, compression = _FIELDS.unpack(head)
+        if size in _SHORT and size not in _HEADERS:
             raise unsupported("an OS/2 BMP with a short header")
-        elif size != _OLD:
+        if size not in _HEADERS:
             raise ImageError("corrupt", DAMAGED)
+        if size == _OLD:
+            return
+        if compression in {_JPEG, _PNG}:
+            raise unsupported("a BMP with a JPEG or PNG in it")
+        if compression in _OTHERS or bits in _OTHER_BITS:
+            raise unsupported("this variant of BMP")
+        if compression > max(_OTHERS) or bits not in _READABLE_BITS:
+            raise ImageError("corrupt", DAMAGED)
+        self._start, self._height, self._compression = start, height, compression
 
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
         """Pillow unpacks run lengths into bytes of its own, twice."""

@@ -14,12 +14,14 @@ from PIL import Image
 from flowers_onnx.errors import ImageError
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.pixels.errors import decoding_error, unsupported
+from flowers_onnx.pixels.memory import Need, area
 from flowers_onnx.pixels.reader import Reader
 
 #: The boxes without which there is no picture.
 _NEEDED = {b"ftyp", b"meta", b"mdat"}
 #: A folder of phone photos is decoded in threads already; a photo then takes two more at most.
 _THREADS = 1
+_BYTES = 9
 
 _lock = threading.Lock()
 
@@ -30,6 +32,10 @@ class FormatReader(Reader):
     def open(self, file: BinaryIO) -> Image.Image:
         """The primary image, turned as it is displayed; raises ``ImageError``."""
         return opened(file)
+
+    def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
+        """What libheif holds beside the pixels: 7.2 to 8.5 bytes a pixel were measured."""
+        return Need(size, area(size), area(size) * _BYTES)
 
 
 def opened(file: BinaryIO) -> Image.Image:

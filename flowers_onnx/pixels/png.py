@@ -14,11 +14,15 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 #: The first chunk of those in iPhone apps.
 _APPLE = b"CgBI"
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
+_CRITICAL = {b"IHDR", b"PLTE"}
+#: Where the first chunk says which kind of colours it has.
+_COLOURS = 25
 #: Length of what says which colour is clear, for grey, RGB and a palette.
 _TRANSPARENCY = {0: {2}, 2: {6}, 3: set(range(1, 257))}
-#: Where Pillow finds how an image is turned.
-_TELLING = {b"XML:com.adobe.xmp", b"Raw profile type exif"}
+#: Where Pillow finds how an image is turned, and in which texts. A wrong checksum is no reason
+#: to show it lying on its side.
+_TELLING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
+_TEXTS = {b"XML:com.adobe.xmp", b"Raw profile type exif"}
 #: Most bytes of metadata that are looked at, and of a text when it is unpacked.
 _MOST, _MOST_TEXT = 4 << 20, 1 << 20
 
@@ -35,29 +39,28 @@ class FormatReader(Reader):
 
     def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002
         """Critical chunks as they are, transparency if it is sound: Pillow's first frame."""
-        pixels, others = list[tuple[int, int]](), list[Part]()
-        info, colours = dict[str, Any](), -1
+        self.file.seek(_COLOURS)
+        colours = (self.file.read(1) or b"\0")[0]
+        others, info = list[Part](), dict[str, Any]()
+        pixels, before = None, b""
         for name, start, end in _chunks(self.file):
             part = (start - 8, end + 4)
-            if name == b"IDAT" and pixels and pixels[-1][1] == part[0]:
-                pixels[-1] = (pixels[-1][0], part[1])  # there may be very many
-            elif name == b"IDAT":
-                pixels.append(part)
-            elif pixels:
-                break
-            elif name in _CRITICAL:
+            if name == b"IDAT":
+                if not pixels:
+                    pixels = part
+                elif before == name:  # there may be very many
+                    pixels = (pixels[0], part[1])
+            elif name in _TELLING or (name == b"iCCP" and not pixels):
+                info.update(_told(name, self.file.read(min(end - start, _MOST))))
+            elif not pixels and (
+                name in _CRITICAL
+                or (name == b"tRNS" and _is_sound(self.file, end - start, colours))
+            ):
                 others.append(part)
-                if name == b"IHDR":
-                    colours = (self.file.read(10) + bytes(10))[9]
-            elif (content := _sound(self.file, name, end - start)) is None:
-                continue
-            elif name == b"tRNS" and len(content) in _TRANSPARENCY.get(colours, ()):
-                others.append(part)
-            else:
-                info.update(_told(name, content))
+            before = name
         if not pixels:
             return None
-        return Mended(spliced(self.file, [_SIGNATURE, *others, *pixels, _END]), info)
+        return Mended(spliced(self.file, [_SIGNATURE, *others, pixels, _END]), info)
 
 
 class _Chunk(NamedTuple):
@@ -82,13 +85,12 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
         position = end + 4
 
 
-def _sound(file: BinaryIO, name: bytes, length: int) -> bytes | None:
-    """The content of a chunk if its checksum is right."""
-    if length > _MOST:
-        return None
-    content = file.read(length)
-    checksum = zlib.crc32(content, zlib.crc32(name)).to_bytes(4, "big")
-    return content if file.read(4) == checksum else None
+def _is_sound(file: BinaryIO, length: int, colours: int) -> bool:
+    """Whether transparency is as long as these colours want it, and its checksum right."""
+    if length not in _TRANSPARENCY.get(colours, ()):
+        return False
+    content = b"tRNS" + file.read(length)
+    return file.read(4) == zlib.crc32(content).to_bytes(4, "big")
 
 
 def _told(name: bytes, content: bytes) -> dict[str, Any]:
@@ -98,8 +100,8 @@ def _told(name: bytes, content: bytes) -> dict[str, Any]:
         return {"exif": b"Exif\0\0" + content}
     if name == b"iCCP":
         profile = _unpacked(rest[1:], _MOST)
-        return {"icc_profile": profile} if len(profile) < _MOST else {}
-    if keyword not in _TELLING:
+        return {"icc_profile": profile} if 0 < len(profile) < _MOST else {}
+    if keyword not in _TEXTS:
         return {}
     if name == b"zTXt":
         rest = _unpacked(rest[1:], _MOST_TEXT)

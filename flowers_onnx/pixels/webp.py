@@ -46,7 +46,7 @@ class FormatReader(Reader):
                 parts += [(start - 8, end), bytes((end - start) % 2)]
             elif name == b"VP8X" and not parts and len(content := self.file.read(10)) == 10:
                 parts += [b"VP8X\x0a\0\0\0" + bytes([content[0] & _FLAGS]) + content[1:]]
-            elif name in _INFO and end <= size:
+            elif name in _INFO and start < end <= size:
                 info.setdefault(_INFO[name], self.file.read(end - start))
         if not seen - {b"ALPH", b"ANIM"}:
             return None

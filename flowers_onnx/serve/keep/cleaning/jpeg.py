@@ -79,18 +79,18 @@ def kept(data: bytes, segment: Segment) -> int:
 def clean(data: bytes) -> bytes:
     """The file without what isn't the picture."""
     view, parts, info = memoryview(data), list[bytes | memoryview]([b"\xff\xd8"]), dict[str, Any]()
-    exif_at, has_scan = 1, False  # EXIF comes first, or behind JFIF
-    written = parts
+    exif_at, has_scan, has_end = 1, False, False  # EXIF comes first, or behind JFIF
     for segment in segments(data, 0, len(data)):
         if segment.marker == _EXIF and not has_scan:
             _read(data[segment.start + 2 : segment.end], info)
         has_scan |= segment.marker == _SOS
+        has_end |= segment.marker == _EOI
         written = _written(data, view, segment)
         if segment.marker == _JFIF and len(parts) == 1:
             exif_at += len(written)
         parts += written
-    if not written:
-        parts.append(b"\xff\xd9")  # what is left out had ended the scan
+    if not has_end:
+        parts.append(b"\xff\xd9")
     if not has_scan:
         raise CannotCleanError("no JPEG scan")
     if block := orientation.exif(orientation.told_by(info)):
