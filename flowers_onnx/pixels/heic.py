@@ -33,7 +33,7 @@ class FormatReader(Reader):
         """The primary image, turned as it is displayed; raises ``ImageError``."""
         return opened(file)
 
-    def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
+    def need(self, image: Image.Image, size: tuple[int, int]) -> Need:  # noqa: ARG002
         """What libheif holds beside the pixels: 7.2 to 8.5 bytes a pixel were measured."""
         return Need(size, area(size), area(size) * _BYTES)
 
