@@ -180,7 +180,7 @@ def test_nothing_to_export(tmp_path: Path) -> None:
 def test_a_file_that_is_no_list_stays(kept: Kept, content: str) -> None:
     kept.dataset.mkdir()
     (kept.dataset / "review.csv").write_text(content)
-    with pytest.raises(UsageError, match="is no list to review|not text"):
+    with pytest.raises(UsageError, match=r"is no list to review|not text"):
         kept.export()
     assert (kept.dataset / "review.csv").read_text() == content
 
