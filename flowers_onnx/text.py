@@ -83,7 +83,10 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
                 yield line
     except UnicodeDecodeError as error:
         number += 1 + error.object[: error.start].decode(error.encoding, "replace").count("\n")
-        reason = _NO_TEXT if b"\0" in error.object else _NOT_UTF8
+        if error.encoding.startswith("utf-16"):
+            reason = "broken UTF-16; save it as UTF-8"
+        else:
+            reason = _NO_TEXT if b"\0" in error.object else _NOT_UTF8
         raise UsageError(f"{name}, line {number}: {reason}") from error
     except UnicodeError as error:
         raise UsageError(f"{name}: neither UTF-8 nor UTF-16; save it as UTF-8") from error

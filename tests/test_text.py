@@ -37,7 +37,7 @@ FORMS: dict[str, Callable[[str], bytes]] = {
 BROKEN: dict[str, tuple[Callable[[str], bytes], str]] = {
     "Latin-1": (lambda text: text.encode("latin-1"), "not UTF-8; save it as UTF-8 (from"),
     "UTF-16 without a mark": (lambda text: text.encode("utf-16-le"), "not text, or UTF-16"),
-    "cut UTF-16": (lambda text: text.encode("utf-16") + b"x", "not UTF-8; save"),
+    "cut UTF-16": (lambda text: text.encode("utf-16") + b"x", "broken UTF-16; save it"),
     "UTF-32": (lambda text: text.encode("utf-32"), "line 1: not text, or UTF-16"),
     "half UTF-8": (lambda text: text.encode() + b"\xc3", "not UTF-8; save"),
 }

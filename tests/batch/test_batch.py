@@ -297,7 +297,7 @@ def test_four_shards_cover_a_folder(flowers: Run, album: Path, tmp_path: Path) -
         (["batch", "ALBUM", "--out", "r.csv", "--journal", "/dev/null"], b"not a file"),
         (["batch", "ALBUM", "EMPTY", "--out", "r.csv"], b"no images in"),
         (["batch", "--from", "scheme.txt", "--out", "r.csv"], b"image 2: ftp://"),
-        (["batch", "--from", "latin1.csv", "--out", "r.csv"], b"image 1: not UTF-8"),
+        (["batch", "--from", "latin1.csv", "--out", "r.csv"], b"latin1.csv, line 2: not UTF-8"),
         (["batch", "--from", "holes.csv", "--out", "r.csv"], b"row 1: no path"),
     ],
 )
