@@ -121,13 +121,16 @@ def test_a_run_that_is_stopped_takes_its_line_along(
     assert os.listdir(tmp_path) == []
 
 
+@posix
 def test_one_photo_loads_nothing_of_it(sample: Path) -> None:
     program = (
         "import sys; from flowers_onnx.cli.main import main; "
         f"main(['classify', {str(sample)!r}]); print('flowers_onnx.progress' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout.endswith(b"\nFalse\n")
+    with Terminal([sys.executable, "-c", program], stdout=subprocess.PIPE) as terminal:
+        assert terminal.process.stdout
+        assert terminal.process.stdout.read().endswith(b"\nFalse\n")
+        assert (terminal.read(), terminal.seen) == (0, "")
 
 
 class Screen(io.StringIO):
