@@ -21,6 +21,9 @@ from flowers_onnx.storage.item import Item
 if TYPE_CHECKING:
     from flowers_onnx.classifier import Classifier
 
+#: Seconds that a list has to tell, before anything is done, that it is wrong near its beginning.
+_FIRST_LOOK = 0.5
+
 #: An image as it was read, and its result.
 Done = tuple[Item, Result]
 
@@ -59,6 +62,7 @@ class _Crew:
         self._to_hire, self._present = self.most, 0
         self._counting = threading.Lock()
         self._stopped = threading.Event()
+        self._given, self._looked = 0, threading.Event()
         #: What has been begun, or is done and waits to be taken.
         self._room = threading.Semaphore(2 * self.most)
         self._listed: SimpleQueue[Item | End] = SimpleQueue()
@@ -70,11 +74,15 @@ class _Crew:
         if isinstance(listed, End) and listed.error:
             self._results.put(listed)
         self._listed.put(listed)
+        self._given += 1
+        if self._given > self.most or isinstance(listed, End):
+            self._looked.set()
 
     def results(self, go_on: Callable[[], None]) -> Iterator[Done]:
         """All of them; ``go_on`` has another image put in."""
         self._go_on = go_on
-        if not self._hire():
+        self._looked.wait(_FIRST_LOOK)
+        if self._results.empty() and not self._hire():  # else the list is wrong
             yield from self._alone()
             return
         while not isinstance(found := self._results.get(), End):
