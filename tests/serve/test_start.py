@@ -6,11 +6,12 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from serving import serving
-from support import Run, posix
+from support import PATIENCE, Run, posix
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.serve.run import _bind
@@ -99,3 +100,27 @@ def test_no_module_needs_posix_to_be_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, re.sub(rb"\s", b"", done.stderr)) == (0, b"")
+
+
+@posix
+def test_a_spool_where_nothing_can_be_promised_is_refused(tmp_path: Path) -> None:
+    """On a file system without fsync."""
+    program = (
+        "import errno, os, sys\n"
+        "def fsync(_): raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\n"
+        "os.fsync = fsync\n"
+        "from flowers_onnx.cli.main import main\n"
+        "os._exit(main(['serve', '--port', '0', '--auth', 'none', *sys.argv[1:]]))\n"
+    )
+    flags = ("--keep", "photos", "--durability", "spool", "--spool", "spool.sqlite")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("flowers: spool.sqlite can't be a spool: its file system has no fsync")
