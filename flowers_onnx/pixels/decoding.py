@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flowers_onnx.concurrency import after_fork, import_before_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
 from flowers_onnx.metadata import Preprocess
@@ -27,6 +28,8 @@ Pixels = npt.NDArray[np.uint8]
 
 #: They take their buffers as soon as they are opened, so one image waits for the other.
 _turns = {name: threading.Lock() for name in COSTLY_FORMATS}
+after_fork(lambda: _turns.update((name, threading.Lock()) for name in _turns))
+import_before_fork(["ctypes", "PIL.MpoImagePlugin", *(f"PIL.{name}" for name in READABLE.values())])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from PIL import Image
 
-from flowers_onnx.concurrency import Budget
+from flowers_onnx.concurrency import Budget, after_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import return_freed_memory
@@ -20,6 +20,7 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 #: What all threads decode at one time is within what a single image may cost.
 _memory = Budget(MAX_PIXELS)
+after_fork(_memory.renew)
 
 
 @contextmanager
