@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from flowers_onnx.errors import ImageError, ModelError, UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.metadata import ModelInfo, read_info
-from flowers_onnx.onnx_file import find_model
+from flowers_onnx.onnx_file import find_model, shipped_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result, Timing
 from flowers_onnx.runtime import Session
@@ -30,6 +31,10 @@ class Classifier:
     that ``classify_many`` has in work at a time (default: the CPUs that affinity and the
     container's quota allow). ``max_pixels`` is the most that is decoded for one image.
 
+    It may be used after a fork. Pickled, it is its arguments, the model's path in full unless it
+    is the one that ships: another process loads it again, and raises ``ModelError`` if it finds
+    another model there.
+
     Raises ``ModelError`` if the model can't be loaded.
     """
 
@@ -40,6 +45,7 @@ class Classifier:
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self._threads = threads
         self.threads = allowed_cpus() if threads is None else threads
         if not 1 <= self.threads <= MAX_THREADS:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
@@ -51,6 +57,22 @@ class Classifier:
                 f"{self.info.path} has {self._session.classes} outputs "
                 f"for {len(self.info.labels)} labels"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        path = self.info.path
+        return {
+            # Where the package is may differ between machines.
+            "model": None if path == shipped_model() else os.path.abspath(path),
+            "threads": self._threads,
+            "max_pixels": self._reader.max_pixels,
+            "id": self.info.id,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        expected = state.pop("id")
+        Classifier.__init__(self, **state)
+        if self.info.id != expected:
+            raise ModelError(f"{self.info.path} is {self.info.id}; {expected} is needed")
 
     def classify(self, source: Source, *, top_k: int = 5, lang: str = "en") -> Prediction:
         """Name the flower in one photo.

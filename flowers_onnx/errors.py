@@ -11,7 +11,7 @@ FlowersError
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 ImageErrorCode = Literal[
     "not_found",
@@ -37,6 +37,15 @@ class FlowersError(Exception):
     """The base of all errors raised on purpose; its text is one line for people."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As any object, without a call of `__init__`: an exception would be made again from its
+        # text alone, and one that takes more breaks the process that waits for it.
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(kind: type[FlowersError], *args: Any) -> FlowersError:
+    return kind.__new__(kind, *args)
 
 
 class UsageError(FlowersError):

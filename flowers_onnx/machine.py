@@ -10,42 +10,77 @@ from typing import Any
 #: More than any machine for small models has; onnxruntime fails badly far above.
 MAX_THREADS = 1024
 CGROUP_ROOT = "/sys/fs/cgroup"
+OWN_CGROUPS = "/proc/self/cgroup"
 
 _M_ARENA_MAX = -8  # glibc's malloc.h
 
 
-def allowed_cpus(cgroup_root: str | os.PathLike[str] = CGROUP_ROOT) -> int:
+def allowed_cpus(
+    cgroup_root: str | os.PathLike[str] = CGROUP_ROOT,
+    own_cgroups: str | os.PathLike[str] = OWN_CGROUPS,
+) -> int:
     """CPUs that affinity and the cgroup quota (v2 or v1) leave, rounded up; at least 1."""
     if hasattr(os, "sched_getaffinity"):  # noqa: SIM108  a line a branch is easier to read
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1
-    quota = cgroup_quota(cgroup_root)
+    quota = cgroup_quota(cgroup_root, own_cgroups)
     if quota is not None:
         cpus = min(cpus, -int(-quota // 1))
     return max(1, cpus)
 
 
-def cgroup_quota(root: str | os.PathLike[str] = CGROUP_ROOT) -> float | None:
-    """CPUs a second that the control group grants, or None where it sets no limit."""
-    v2 = _words(os.path.join(root, "cpu.max"))
-    if len(v2) == 2:
-        return None if v2[0] == "max" else int(v2[0]) / int(v2[1])
-    quota, period = (
-        _words(os.path.join(root, "cpu/cpu.cfs_quota_us")),
-        _words(os.path.join(root, "cpu/cpu.cfs_period_us")),
-    )
-    if quota and period and int(quota[0]) > 0:
-        return int(quota[0]) / int(period[0])
-    return None
+def cgroup_quota(
+    root: str | os.PathLike[str] = CGROUP_ROOT,
+    own: str | os.PathLike[str] = OWN_CGROUPS,
+) -> float | None:
+    """CPUs a second that this process's control groups grant; None where none sets a limit.
+
+    A unit's limit is in its own group, a container's in what it sees as the root, and the
+    smallest on the way from one to the other counts.
+    """
+    quotas = [_quota(folder) for folder in _cgroups(os.fspath(root), own)]
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _words(path: str) -> list[str]:
+def _cgroups(root: str, own: str | os.PathLike[str]) -> set[str]:
+    """The folders of the groups that this process is in, and of all above them."""
+    found = {root, os.path.join(root, "cpu")}
+    for line in _read(own).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        names = controllers.split(",")
+        if "cpu" in names:  # v1, which is mounted under one name or both
+            mounts = [os.path.join(root, name) for name in ("cpu", controllers)]
+        elif not controllers:
+            mounts = [root]
+        else:
+            continue
+        # Seen from another namespace, a path may begin with "..": its root is all there is.
+        path = os.path.normpath("/" + path)
+        while path.strip("/"):
+            found.update(mount + path for mount in mounts)
+            path = os.path.dirname(path)
+        found.update(mounts)
+    return found
+
+
+def _quota(folder: str) -> float | None:
+    v2 = _read(os.path.join(folder, "cpu.max")).split()
+    v1 = [_read(os.path.join(folder, f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().split()
-    except OSError:
-        return []
+        quota, period = map(int, v2 or v1)
+    except ValueError:  # "max", or no such files
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except (OSError, ValueError):  # a null byte in the name
+        return ""
 
 
 def peak_rss() -> float | None:

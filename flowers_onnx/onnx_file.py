@@ -24,8 +24,11 @@ _MAX_ENTRY = 64 << 20
 
 def find_model(model: str | os.PathLike[str] | None = None) -> str:
     """The model file: the argument, ``FLOWERS_ONNX_MODEL``, or the one that ships."""
-    if chosen := model or os.environ.get(MODEL_VARIABLE):
-        return os.fspath(chosen)
+    return os.fspath(model or os.environ.get(MODEL_VARIABLE) or shipped_model())
+
+
+def shipped_model() -> str:
+    """The model file that ships: in the package, or in the checkout beside it."""
     package = os.path.dirname(os.path.abspath(__file__))
     shipped = os.path.join(package, "flowers.onnx")  # put there when the wheel is built
     if os.path.exists(shipped):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -132,6 +135,133 @@ def test_allowed_cpus_follow_the_container(
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert allowed_cpus(tmp_path) == (quota or 8)
+
+
+UNIT = "0::/system.slice/flowers.service\n"
+V1 = "3:cpuset:/a\n2:cpu,cpuacct:/system.slice/flowers.service\n1:name=systemd:/b\n0::/b\n"
+SPLIT = "2:cpuacct:/else\n1:cpu:/docker/1\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        (UNIT, {"system.slice/flowers.service/cpu.max": "200000 100000\n"}, 2),
+        # The smallest on the way up counts.
+        (
+            UNIT,
+            {
+                "system.slice/flowers.service/cpu.max": "max 100000\n",
+                "system.slice/cpu.max": "300000 100000\n",
+                "cpu.max": "400000 100000\n",
+                "other.slice/cpu.max": "100000 100000\n",
+            },
+            3,
+        ),
+        # In a container, whose group is the root that it sees: by its name outside, or none.
+        ("0::/docker/0123\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/../../a:b\n", {"cpu.max": "200000 100000\n", "a:b/cpu.max": "100000 100000"}, 1),
+        ("0::/../..\n", {"cpu.max": "200000 100000\n", "../cpu.max": "100000 100000\n"}, 2),
+        (
+            V1,
+            {
+                "cpu,cpuacct/system.slice/flowers.service/cpu.cfs_quota_us": "200000\n",
+                "cpu,cpuacct/system.slice/flowers.service/cpu.cfs_period_us": "100000\n",
+                "b/cpu.max": "nothing\n",
+            },
+            2,
+        ),
+        (
+            SPLIT,
+            {
+                "cpu/docker/1/cpu.cfs_quota_us": "-1\n",
+                "cpu/docker/1/cpu.cfs_period_us": "100000\n",
+                "cpu/docker/cpu.cfs_quota_us": "150000\n",
+                "cpu/docker/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+    ],
+)
+def test_allowed_cpus_follow_the_groups_of_this_process(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str,
+    files: dict[str, str],
+    quota: int,
+) -> None:
+    root = tmp_path / "root"
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert allowed_cpus(root, tmp_path / "own") == quota
+
+
+MALFORMED = [
+    b"",
+    b"\n",
+    b"max",
+    b"100000",
+    b"1 0",
+    b"-1 1",
+    b"a b",
+    b"1 2 3",
+    b"\xff\0",
+    b"0::",
+    b":",
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed_groups_set_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    names = ["own", "cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]
+    (tmp_path / "cpu").mkdir()
+    for name in names:
+        (tmp_path / name).write_bytes(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    if text != b"100000":  # of v1, these are one CPU
+        assert allowed_cpus(tmp_path, tmp_path / "own") == 8
+    for own in (b"0::/a\0b\n", b"0::/\xff\n", b"0\n1:cpu\n::::\n", b"0::" + b"/a" * 5000):
+        (tmp_path / "own").write_bytes(own)
+        allowed_cpus(tmp_path, tmp_path / "own")
+
+
+@pytest.fixture
+def half_a_cpu() -> Iterator[Path]:
+    """A control group of this system with a quota: what ``CPUQuota=50%`` makes for a unit."""
+    for root, quotas in (
+        ("/sys/fs/cgroup", {"cpu.max": "50000 100000"}),
+        ("/sys/fs/cgroup/cpu", {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"}),
+    ):
+        group = Path(root, f"flowers-test-{os.getpid()}")
+        if not Path(root, "cgroup.procs").exists():
+            continue
+        try:
+            group.mkdir()
+            for name, value in quotas.items():
+                (group / name).write_text(value)
+        except OSError:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            continue
+        yield group
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        return
+    pytest.skip("needs the right to make a control group")
+
+
+@pytest.mark.skipif(allowed_cpus() < 2, reason="needs two CPUs")
+def test_the_command_keeps_to_the_quota_of_its_unit(half_a_cpu: Path) -> None:
+    script = f'echo $$ > {half_a_cpu}/cgroup.procs && exec "$@"'
+    words = ["sh", "-c", script, "sh", str(FLOWERS), "info", "--format", "json"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
+    environment = json.loads(done.stdout)["environment"]
+    assert (environment["cpus_allowed"], environment["threads"]) == (1, 1)
 
 
 def test_telemetry_is_off_unless_the_user_wants_it() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from flowers_onnx.concurrency import import_before_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff, why_unsupported
 from flowers_onnx.metadata import Preprocess
@@ -31,6 +32,14 @@ Pixels = npt.NDArray[np.uint8]
 _OWN_WAY = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"}
 #: What may be the fault of something that the picture doesn't need.
 _MENDABLE = {"corrupt", "truncated", "unsupported"}
+
+import_before_fork(
+    [
+        *("ctypes", "flowers_onnx.camera_raw", "flowers_onnx.pixels.jpeg_mending"),
+        *(f"flowers_onnx.pixels.{name.lower()}" for name in (*_OWN_WAY, "colour")),
+        *(f"PIL.{name}" for name in READABLE.values()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)

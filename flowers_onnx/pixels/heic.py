@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from flowers_onnx.concurrency import Budget, after_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.extras import missing_extra
 from flowers_onnx.pixels.errors import decoding_error, unsupported
@@ -23,7 +23,8 @@ _NEEDED = {b"ftyp", b"meta", b"mdat"}
 _THREADS = 1
 _BYTES = 9
 
-_lock = threading.Lock()
+_turn = Budget(1)
+after_fork(_turn.renew)
 
 
 class FormatReader(Reader):
@@ -43,7 +44,7 @@ def opened(file: BinaryIO) -> Image.Image:
     make, options = _reader()
     _check_length(file)
     try:
-        with _lock:
+        with _turn.reserve(1):
             others = options.DECODE_THREADS  # read as the file is opened
             options.DECODE_THREADS = _THREADS
             try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from flowers_onnx.concurrency import Budget
+from flowers_onnx.concurrency import Budget, after_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.machine import return_freed_memory
 
@@ -27,6 +27,7 @@ _TILE_WIDTH, _TILE_LENGTH, _TILE_SIZES = 322, 323, 325
 _UNCOMPRESSED, _YCBCR = 1, 6
 
 _memory = Budget(_SHARED_BYTES)
+after_fork(_memory.renew)
 
 
 class Need(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO
 
 from PIL import Image, ImagePalette, TiffImagePlugin
 
+from flowers_onnx.concurrency import Budget, after_fork
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.errors import unsupported
 from flowers_onnx.pixels.reader import Reader
@@ -41,7 +41,15 @@ _NATIVE = {
 #: Pillow takes numbers without sign for such with one.
 _UNSIGNED = "I;32N"
 
-_lock = threading.Lock()
+_turn = Budget(1)
+
+
+def _renew() -> None:
+    _turn.renew()
+    TiffImagePlugin.READ_LIBTIFF = False
+
+
+after_fork(_renew)
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
@@ -103,7 +111,7 @@ def _confuses_pillow(tags: Mapping[int, Any]) -> bool:
 @contextmanager
 def _libtiff_alone() -> Iterator[None]:
     """Have Pillow read uncompressed files by libtiff, too."""
-    with _lock:
+    with _turn.reserve(1):
         TiffImagePlugin.READ_LIBTIFF = True
         try:
             yield

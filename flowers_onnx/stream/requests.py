@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from flowers_onnx.errors import ImageError, from_os_error
+from flowers_onnx.errors import FlowersError, ImageError, from_os_error
 from flowers_onnx.metadata import LANGUAGES
 from flowers_onnx.photos import display_path
 from flowers_onnx.results import Query
@@ -29,7 +29,7 @@ class Request:
     query: Query
 
 
-class BadRequest(Exception):  # noqa: N818  the request is bad, not this program
+class BadRequest(FlowersError):  # noqa: N818  the request is bad, not this program
     """A frame that is no request; its ``id`` if that much could be read."""
 
     def __init__(self, error: ImageError, id: Any = None) -> None:

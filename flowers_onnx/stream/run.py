@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import stat
 import sys
 import threading
 import time
@@ -22,7 +21,8 @@ import numpy as np
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.concurrency import Budget
-from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.console import say
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
 from flowers_onnx.record import RECORD_SCHEMA
 from flowers_onnx.results import Failure, Query, Result
 from flowers_onnx.stream.framing import FRAMINGS, Frame
@@ -33,23 +33,26 @@ from flowers_onnx.stream.requests import PARSERS, BadRequest
 PROTOCOL = 1
 #: Bytes of requests that are held at a time, unless a single one has more.
 _MAX_WAITING_BYTES = 128 << 20
-#: How often the reader of our answers is looked after, and how long a last answer may take.
+#: How often the reader of our answers is looked after.
 _WATCH_SECONDS = 0.4
-
+#: Within this time, what has been read of standard input becomes requests.
+_GRACE_SECONDS = 0.05
 
 _STDIN, _STDOUT = 0, 1
+_TERMINATED = 128 + signal.SIGTERM
+_UNANSWERED = "requests were left without an answer"
 
 
 def run(options: Options) -> int:
-    """Say that we are ready, then answer standard input until its end, or SIGTERM; returns 0.
+    """Say that we are ready, then answer standard input until its end, or SIGTERM.
 
-    Raises ``ModelError`` before that, ``BrokenPipeError`` when the reader of the answers has
-    left, ``OutputError`` if they can't be written, ``UsageError`` if standard input can't be
-    read.
+    Returns 0, or that of SIGTERM if it left requests without an answer. Raises ``ModelError``
+    before the first, ``OutputError`` if answers can't be written or their reader has left,
+    ``BrokenPipeError`` if it has and wanted none, ``UsageError`` if standard input can't be
+    read, ``StoppedError`` if the system refuses a thread.
     """
     classifier = Classifier(options.model, threads=options.threads, max_pixels=options.max_pixels)
-    _Stream(classifier, options.framing, options.query).run()
-    return 0
+    return _Stream(classifier, options.framing, options.query).run()
 
 
 class _Stream:
@@ -69,29 +72,57 @@ class _Stream:
         #: signal handler may put into this one whatever it interrupts.
         self._answers: SimpleQueue[tuple[int, Future[bytes]] | None] = SimpleQueue()
         self._read_error: Exception | None = None
-        self._parent = os.getppid()  # now: once we are ready it may die
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        #: Requests that were read, and those whose answers were written.
+        self._asked = self._answered = 0
+        self._stopping = False
+        #: Held while an answer is written, and for good by who has found that nobody reads it.
+        self._writing = threading.Lock()
 
-    def run(self) -> None:
+    def run(self) -> int:
         for descriptor in (_STDIN, _STDOUT):
             with contextlib.suppress(OSError, AttributeError):  # Windows before Python 3.12
                 os.set_blocking(descriptor, True)
         size = self._classifier.info.preprocess.size
         self._classifier.classify(np.zeros((size, size, 3), np.uint8))  # the first one is slow
         with _on_sigterm(self.stop):
-            _write(_line(self._ready()))
-            for task in (self._read, self._watch):
-                threading.Thread(target=task, daemon=True).start()
+            self._give(_line(self._ready()))
+            self._reader.start()
+            threading.Thread(target=self._watch, daemon=True).start()
             while (item := self._answers.get()) is not None:
                 size, answer = item
-                _write(answer.result())
+                self._give(answer.result(), answers=1)
                 self._bytes.give_back(size)
                 self._requests.give_back(1)
-        if self._read_error:
-            raise UsageError(f"can't read standard input: {self._read_error}")
+            if self._read_error:
+                raise _reading_failed(self._read_error) from self._read_error
+            if self._stopping and self._owes():
+                say(f"flowers: terminated; {_UNANSWERED}")
+                return _TERMINATED
+        return 0
 
     def stop(self) -> None:
         """Finish what was accepted, and nothing else."""
+        self._stopping = True
         self._answers.put(None)
+
+    def _give(self, line: bytes, *, answers: int = 0) -> None:
+        self._writing.acquire()  # kept if this fails: who watches must not leave before we say so
+        try:
+            _write(line)
+        except ConnectionError as error:
+            if answers or self._owes():
+                raise _reader_left() from error
+            raise
+        self._answered += answers
+        self._writing.release()
+
+    def _owes(self) -> bool:
+        """Whether a request has no answer yet: one that was read, or is still in the pipe."""
+        self._stopping = True
+        if self._reader.is_alive():
+            self._reader.join(_GRACE_SECONDS)
+        return self._asked > self._answered or _unread() > 0
 
     def _ready(self) -> dict[str, Any]:
         return {
@@ -111,13 +142,16 @@ class _Stream:
             # Not `sys.stdin.buffer`: its lock, held by this thread, would block the exit.
             with open(_STDIN, "rb", closefd=False) as stdin:
                 for frame in FRAMINGS[self._framing](stdin):
+                    self._asked += 1
                     self._requests.take(1)
                     self._bytes.take(len(frame.data))
+                    if self._stopping:
+                        return
                     answer = self._workers.submit(self._answer, frame)
                     self._answers.put((len(frame.data), answer))
         except Exception as error:  # told by the thread that writes
             self._read_error = error
-        self.stop()
+        self._answers.put(None)
 
     def _answer(self, frame: Frame) -> bytes:
         started = time.perf_counter()
@@ -141,22 +175,47 @@ class _Stream:
         return Failure(code, message, None, None, self._classifier.info.id)
 
     def _watch(self) -> None:
-        """Leave when nobody can want an answer any more, even while all else is blocked."""
+        """Leave when nobody reads the answers any more, even while all else is blocked.
+
+        Who started us may have ended: the pipes say what is still wanted, and by whom.
+        """
         if not hasattr(select, "poll"):
             return  # on Windows the end of standard input has to say it
-        # Who reads a file to its end, or types, can do without the process that started us.
-        mode = os.fstat(_STDIN).st_mode
-        belongs_to_parent = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         poller = select.poll()
         poller.register(_STDOUT, 0)
-        while True:
-            for _, event in poller.poll(_WATCH_SECONDS * 1e3):
-                if event & (select.POLLERR | select.POLLHUP):
-                    os._exit(0)
-            if belongs_to_parent and os.getppid() != self._parent:
-                self.stop()
-                time.sleep(_WATCH_SECONDS)
-                os._exit(0)
+        while not any(
+            event & (select.POLLERR | select.POLLHUP)
+            for _, event in poller.poll(_WATCH_SECONDS * 1e3)
+        ):
+            pass
+        self._writing.acquire()  # an answer that is being written fails by itself
+        if not self._owes():
+            os._exit(0)
+        error = _reader_left()
+        say(f"flowers: {error}")
+        os._exit(error.exit_code)
+
+
+def _reader_left() -> OutputError:
+    return OutputError(f"the reader of the answers has left; {_UNANSWERED}")
+
+
+def _reading_failed(error: Exception) -> FlowersError:
+    if isinstance(error, OSError):
+        return UsageError(f"can't read standard input: {error}")
+    return StoppedError(f"the stream stopped: {error or type(error).__name__}; {_UNANSWERED}")
+
+
+def _unread() -> int:
+    """Bytes of standard input that can be read at once; 0 where the system doesn't say."""
+    try:
+        import fcntl  # not on Windows
+        import termios
+
+        found = fcntl.ioctl(_STDIN, termios.FIONREAD, bytes(4))
+    except (ImportError, OSError):
+        return 0
+    return int.from_bytes(found, sys.byteorder, signed=True)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,9 @@ import base64
 import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,13 +19,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FLOWERS, PATIENCE, SAMPLE, Run
+from support import FLOWERS, PATIENCE, SAMPLE, Run, wait_until
 
 from flowers_onnx.results import Query
 from flowers_onnx.stream.framing import MAX_LINE, Frame
 from flowers_onnx.stream.requests import BadRequest, json_request
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and pipes")
+
+UNANSWERED = b"requests were left without an answer\n"
 
 
 class Child:
@@ -234,15 +238,41 @@ def test_a_raw_frame_that_is_too_long_is_skipped() -> None:
         assert cut_off["error"]["code"] == "bad_request"
 
 
-def test_sigterm_finishes_what_was_accepted() -> None:
+def test_sigterm_finishes_what_was_accepted_and_says_what_was_not() -> None:
     with stream("--threads", "1") as child:
         child.send(*({"id": number, "path": str(SAMPLE)} for number in range(50)))
         assert child.receive()["id"] == 0
         child.process.send_signal(signal.SIGTERM)
         answers = [json.loads(line) for line in child.stdout]
         assert [answer["id"] for answer in answers] == list(range(1, len(answers) + 1))
+        assert len(answers) < 49
+        assert child.process.wait(PATIENCE) == 143
+        assert child.errors() == b"flowers: terminated; " + UNANSWERED
+
+
+def test_sigterm_when_all_is_answered() -> None:
+    with stream("--threads", "1") as child:
+        child.send(*({"id": number} for number in range(50)))
+        assert [child.receive()["id"] for _ in range(50)] == list(range(50))
+        child.process.send_signal(signal.SIGTERM)
         assert child.process.wait(PATIENCE) == 0
         assert child.errors() == b""
+
+
+@pytest.mark.parametrize("flags", [(), ("--framing", "raw")])
+def test_sigterm_before_anything_was_accepted(flags: tuple[str, ...]) -> None:
+    line = json.dumps({"path": str(SAMPLE)}).encode() + b"\n"
+    with stream(*flags) as child:
+        # Stopped, it finds both at the same time.
+        child.process.send_signal(signal.SIGSTOP)
+        child.stdin.write((raw(b"no photo") if flags else line) * 20)
+        child.stdin.flush()
+        child.process.send_signal(signal.SIGTERM)
+        child.process.send_signal(signal.SIGCONT)
+        answers = list(child.stdout)
+        assert child.process.wait(PATIENCE) == (0 if len(answers) == 20 else 143)
+        said = b"" if len(answers) == 20 else b"flowers: terminated; " + UNANSWERED
+        assert child.errors() == said
 
 
 def test_sigterm_ends_an_idle_stream() -> None:
@@ -265,40 +295,83 @@ def test_leaves_when_the_reader_does() -> None:
         assert child.errors() == b""
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
-def test_leaves_when_its_parent_is_killed() -> None:
-    # A second child of the parent holds our ends of the pipes open, as happens when a
-    # program starts several children.
+@pytest.mark.parametrize("input_ends", [True, False])
+def test_says_what_it_owed_when_the_reader_leaves(input_ends: bool) -> None:
+    with stream("--threads", "1") as child:
+        child.send(*({"id": number, "path": str(SAMPLE)} for number in range(50)))
+        assert child.receive()["id"] == 0
+        if input_ends:
+            child.stdin.close()
+        child.stdout.close()
+        assert child.process.wait(PATIENCE) == 4
+        assert child.errors() == b"flowers: the reader of the answers has left; " + UNANSWERED
+
+
+@pytest.mark.parametrize(("requests", "code"), [(b"", 0), (b"{}\n", 4)])
+def test_a_reader_that_was_never_there(tmp_path: Path, requests: bytes, code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    (tmp_path / "requests").write_bytes(requests)
+    with open(tmp_path / "requests", "rb") as stdin:
+        done = subprocess.run(
+            [FLOWERS, "stream"], stdin=stdin, stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    os.close(writing)
+    assert (done.returncode, done.stderr.count(b"\n")) == (code, 1 if code else 0)
+
+
+def test_the_other_end_of_a_socket_closes_its_half() -> None:
+    ours, theirs = socket.socketpair()
+    end = theirs.fileno()
+    with ours, subprocess.Popen([FLOWERS, "stream"], stdin=end, stdout=end) as child:
+        theirs.close()
+        ours.sendall(json.dumps({"path": str(SAMPLE)}).encode() + b"\n{}")
+        ours.shutdown(socket.SHUT_WR)
+        with ours.makefile("rb") as answers:
+            assert len(list(answers)) == 3
+        assert child.wait(PATIENCE) == 0
+
+
+def test_leaves_when_its_parent_is_killed(tmp_path: Path) -> None:
     program = f"""
 import subprocess, time
 child = subprocess.Popen([{str(FLOWERS)!r}, "stream"], stdin=-1, stdout=-1)
-pipes = [child.stdin.fileno(), child.stdout.fileno()]
-other = subprocess.Popen(["sleep", "600"], pass_fds=pipes)
 child.stdout.readline()
-print(child.pid, other.pid, flush=True)
+print("ready", flush=True)
 time.sleep(600)
 """
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    # Whoever holds the write end of a pipe that nobody writes to; the read end tells of their end.
+    reading, writing = os.pipe()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=writing
+    )
+    os.close(writing)
     assert parent.stdout
-    child, other = map(int, parent.stdout.readline().split())
+    assert parent.stdout.readline() == b"ready\n"
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while is_running(child) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not is_running(child)
-    finally:
-        os.kill(other, signal.SIGKILL)
+    assert select.select([reading], [], [], PATIENCE)[0], "the child is still there"
+    assert os.read(reading, 1000) == b""
+    os.close(reading)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"  # nobody reaps orphans in some containers
+def test_goes_on_without_its_parent_while_there_are_requests(tmp_path: Path) -> None:
+    answers, go = tmp_path / "answers", tmp_path / "go"
+    os.mkfifo(go)
+    request = json.dumps({"path": str(SAMPLE)})
+    script = f"""
+request='{request}'
+{{ for i in 1 2 3 4 5; do echo "$request"; done; cat {go}; echo "$request"; echo "$request"; }} |
+    nohup {FLOWERS} stream > {answers} 2> {answers}.errors &
+until [ -s {answers} ]; do sleep 0.05; done
+"""
+    subprocess.run(["sh", "-c", script], check=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+    wait_until(lambda: answers.read_bytes().count(b"\n") == 6)
+    time.sleep(1)  # what it once took to leave
+    go.write_text("")
+    wait_until(lambda: answers.read_bytes().count(b"\n") == 8)
+    assert (tmp_path / "answers.errors").read_bytes() in (b"", b"nohup: ignoring input\n")
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
