@@ -64,7 +64,7 @@ class FormatReader(Reader):
     def confirm(self, file: BinaryIO, max_pixels: int) -> None:
         if file is self.file and self._ends_in_zeros():
             raise decoding_error(EOFError())
-        if self._is_doubtful and self.header.scan:
+        if self._is_doubtful:
             from flowers_onnx.pixels.jpeg_mending import is_cut
 
             if is_cut(self, self.header, max_pixels):
@@ -73,9 +73,9 @@ class FormatReader(Reader):
     def _ends_in_zeros(self) -> bool:
         """Whether zeros stand where the rest should be: a download, or a card, that failed."""
         self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - ZEROS))
-        if self.file.read(ZEROS).strip(b"\0") or self.header.scan is None:
+        if self.file.read(ZEROS).strip(b"\0") or self.header.data is None:
             return False
-        markers = (marker for _, marker in picture_markers(self.file, self.header.scan.data))
+        markers = (marker for _, marker in picture_markers(self.file, self.header.data))
         return EOI not in markers
 
     def mended(self, max_pixels: int) -> Mended | None:
