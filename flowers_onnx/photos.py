@@ -72,7 +72,7 @@ class PhotoReader:
                 return self._read_stream(source, None, started)
         raise UsageError(f"can't classify a {type(source).__name__}")
 
-    def _read_path(self, path: str, started: float) -> Photo:
+    def _read_path(self, path: str, started: float) -> Photo:  # noqa: PLR0911  one return a case
         photo = Photo(display_path(path))
         try:
             found_in_folder = isinstance(path, RegularFile)
