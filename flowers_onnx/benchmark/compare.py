@@ -22,6 +22,7 @@ def load(path: str) -> Document:
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
+        json.dumps(content, allow_nan=False)
         if content["kind"] != KIND:
             raise ValueError("of another kind")
     except OSError as error:
