@@ -163,7 +163,7 @@ def _multipart(name: str, data: bytes, boundary: str) -> list[bytes]:
     """An object's name and content, as Google's client sends a small object; nothing is copied."""
     head = (
         f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
-        f"{json.dumps({'name': name})}\r\n"
+        f"{json.dumps({'name': name}, allow_nan=False)}\r\n"
         f"--{boundary}\r\nContent-Type: {_BYTES['Content-Type']}\r\n\r\n"
     )
     return [head.encode(), data, f"\r\n--{boundary}--\r\n".encode()]
