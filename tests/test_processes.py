@@ -79,7 +79,9 @@ def test_no_error_is_missing_above() -> None:
     declared = set()
     for module in (ROOT / "flowers_onnx").rglob("*.py"):
         text = module.read_text(encoding="utf-8")
-        declared |= set(re.findall(r"^class ([A-Z]\w+)\(\w*(?:Error|Exception)\):", text, re.MULTILINE))
+        declared |= set(
+            re.findall(r"^class ([A-Z]\w+)\(\w*(?:Error|Exception)\):", text, re.MULTILINE)
+        )
     assert declared == {type(error).__name__ for error in ERRORS}
 
 
