@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,17 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW, DEFLATE, PACKBITS = 1, 8, 32773
 
 Order = Literal["<", ">"]
-Tags = Mapping[int, int | bytes | Sequence[int]]
+
+
+class Entry(NamedTuple):
+    """One that is written as it is: ``field`` may be where its value isn't."""
+
+    kind: int
+    length: int
+    field: int
+
+
+Tags = Mapping[int, int | bytes | Sequence[int] | Entry]
 
 
 def tiff(parts: Sequence[bytes], tags: Tags, *, order: Order = "<", big: bool = False) -> bytes:
@@ -34,7 +44,13 @@ def tiff(parts: Sequence[bytes], tags: Tags, *, order: Order = "<", big: bool = 
         TILE_SIZES if in_tiles else SIZES: list(map(len, parts)),
     }
     rows, more, at = [], b"", head + len(body)
-    for tag, value in sorted(entries.items()):
+    for tag, value in sorted(entries.items(), key=lambda entry: entry[0]):
+        if isinstance(value, Entry):
+            kind, count, field = value
+            rows.append(
+                struct.pack(order + row + "Q" * big + "I" * (not big), tag, kind, count, field)
+            )
+            continue
         kind, count, content = _value(value, order)
         if len(content) > room:
             place = at + len(more)

@@ -43,7 +43,7 @@ def square(image: Image.Image, preprocess: Preprocess, told: Told = PLAIN) -> Im
 
 def _as_srgb(small: Image.Image, info: Mapping[Any, Any]) -> Image.Image:
     """A square of mode RGB, L or CMYK in the colours that its file means."""
-    if profile := info.get("icc_profile"):
+    if (profile := info.get("icc_profile")) and isinstance(profile, bytes):
         from flowers_onnx.pixels.colour import to_srgb
 
         return to_srgb(small, profile)

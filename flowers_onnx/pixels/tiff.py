@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO
@@ -10,12 +11,14 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 
 from flowers_onnx.concurrency import Budget, after_fork
 from flowers_onnx.errors import ImageError
-from flowers_onnx.pixels.errors import unsupported
-from flowers_onnx.pixels.reader import Reader
+from flowers_onnx.pixels.errors import DAMAGED, unsupported
+from flowers_onnx.pixels.memory import Need
+from flowers_onnx.pixels.reader import Mended, Reader
 from flowers_onnx.pixels.reduction import PLAIN, Told
+from flowers_onnx.pixels.tiff_mending import first_of, mended_tiff
 
 _BITS, _COMPRESSION, _PHOTOMETRIC = 258, 259, 262
-_FILL, _PLANAR, _PALETTE, _EXTRA, _FORMAT = 266, 284, 320, 338, 339
+_FILL, _SAMPLES, _PLANAR, _PALETTE, _EXTRA, _FORMAT = 266, 277, 284, 320, 338, 339
 _RAW, _WHITE_IS_ZERO, _YCBCR = 1, 0, 6
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 
@@ -33,6 +36,10 @@ _MODELS = {
     0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab",
     10: "Lab", 32844: "LogLuv", 32845: "LogLuv",
 }  # fmt: skip
+
+_ORDINARY = {0, 1, 2, 3, 5, 6, 8}
+#: Of satellites' pictures.
+_MOST_CHANNELS = 1000
 
 #: libtiff gives numbers in the machine's order, which Pillow heeds for some of its modes only.
 _NATIVE = {
@@ -69,15 +76,43 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
 class FormatReader(Reader):
     """Pillow's, once it is known that Pillow reads this kind rightly."""
 
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        super().__init__(name, file)
+        header = file.read(4)
+        if header == b"MM\0+":
+            raise unsupported("a big-endian BigTIFF")
+        self._first = first_of(file)
+        self._held = 0
+
     def open(self, file: BinaryIO) -> Image.Image:
         """The image, not decoded yet; raises ``ImageError`` for a kind that can't be."""
-        return opened(file)
+        if self._first is None:
+            raise ImageError("corrupt", DAMAGED)
+        if file is self.file and self._first.is_misread:
+            file = mended_tiff(file, self._first)
+        if file is not self.file:
+            self._held = file.seek(0, io.SEEK_END)
+        return _opened(file, self._first.tags)
+
+    def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
+        """With the file, where Pillow has libtiff read one that isn't ours."""
+        need = super().need(image, size)
+        held = self._held if getattr(image, "use_load_libtiff", False) else 0
+        return need._replace(bytes=need.bytes + held)
+
+    def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002
+        """The first picture with the tags that it needs; none if that was tried already."""
+        if self._first is None or self._first.is_misread:
+            return None
+        return Mended(mended_tiff(self.file, self._first), {})
 
 
-def opened(file: BinaryIO) -> TiffImagePlugin.TiffImageFile:
-    """The image, not decoded yet; raises ``ImageError`` for a kind that can't be."""
-    tags = _directory(file)
+def _opened(file: BinaryIO, tags: Mapping[int, Any]) -> TiffImagePlugin.TiffImageFile:
     file.seek(0)
+    if (channels := _one(tags, _SAMPLES)) > TiffImagePlugin.MAX_SAMPLESPERPIXEL:
+        if channels > _MOST_CHANNELS:
+            raise ImageError("corrupt", DAMAGED)
+        raise unsupported(f"a TIFF of {channels} channels")
     try:
         with _libtiff_alone() if _confuses_pillow(tags) else nullcontext():
             return _Tiff(file, "")
@@ -85,20 +120,6 @@ def opened(file: BinaryIO) -> TiffImagePlugin.TiffImageFile:
         if "pixel mode" in str(error) or not _is_known(tags):
             raise _named(tags) from error
         raise
-
-
-def _directory(file: BinaryIO) -> Mapping[int, Any]:
-    """The tags of the first page; none if they can't be read."""
-    header = file.read(16)
-    if header.startswith(b"MM\0+"):
-        raise unsupported("a big-endian BigTIFF")
-    try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(header if header[2] == 43 else header[:8])
-        file.seek(tags.next)
-        tags.load(file)
-    except Exception:
-        return {}
-    return tags
 
 
 def _confuses_pillow(tags: Mapping[int, Any]) -> bool:
@@ -164,10 +185,19 @@ def _named(tags: Mapping[int, Any]) -> ImageError:
     """The error that says what a TIFF holds."""
     if not _is_known(tags):
         return _of_compression(_one(tags, _COMPRESSION))
+    if _is_ordinary(tags):
+        return unsupported("this variant of TIFF")
     model = _MODELS.get(_one(tags, _PHOTOMETRIC), "data")
     kind = _KINDS.get(_one(tags, _FORMAT), "")
     extra = " with more channels" if _EXTRA in tags else ""
     return unsupported(f"a TIFF of {_one(tags, _BITS)}-bit {kind}{model}{extra}")
+
+
+def _is_ordinary(tags: Mapping[int, Any]) -> bool:
+    """Whether it is like those that are read, in all that people have words for."""
+    model, bits = _one(tags, _PHOTOMETRIC), set(tags.get(_BITS, (1,)))
+    is_plain = bits == {8} or (bits == {1} and model in (0, 1))
+    return is_plain and _one(tags, _FORMAT) == 1 and model in _ORDINARY and _EXTRA not in tags
 
 
 def _of_compression(number: int) -> ImageError:
@@ -179,7 +209,9 @@ def _tags(image: Image.Image) -> Mapping[int, Any]:
     return tags if isinstance(tags, Mapping) else {}
 
 
-_DEFAULTS = {_BITS: 1, _COMPRESSION: _RAW, _PHOTOMETRIC: 0, _FILL: 1, _PLANAR: 1, _FORMAT: 1}
+_DEFAULTS = {
+    _BITS: 1, _COMPRESSION: _RAW, _PHOTOMETRIC: 0, _FILL: 1, _SAMPLES: 1, _PLANAR: 1, _FORMAT: 1,
+}  # fmt: skip
 
 
 def _one(tags: Mapping[int, Any], tag: int) -> int:

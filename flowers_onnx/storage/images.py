@@ -58,7 +58,7 @@ def read_image(item: Item, admit: Admit | None = None) -> Read:
 
 
 class BoundedReader:
-    """Reads images for many threads, which together hold at most 64 MiB of them at a time.
+    """Reads images for many threads, which together hold at most 80 MiB of them at a time.
 
     That is from when an image is asked for to when all is done with it. One whose size the
     listing doesn't tell is asked for first, and waits when its size is known.
