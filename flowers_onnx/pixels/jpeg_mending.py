@@ -58,16 +58,15 @@ def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | Non
 
 
 def is_cut(reader: Reader, header: Header, max_pixels: int) -> bool:
-    """Whether the data ends before the picture does, with an end of the picture behind it."""
+    """Whether the data ends before the picture does, whatever stands behind it."""
     if header.data is None:
         return False
-    for place, marker in picture_markers(reader.file, header.data):
-        if marker == EOI:
-            kept, _ = _kept(reader.file, header)
-            end, restart = _end_of_data(reader.file, place)
-            ends = list(_continuations(restart))
-            return not _Check(reader, [*kept, (header.data, end)], ends, max_pixels).is_same(8)
-    return False
+    markers = picture_markers(reader.file, header.data)
+    behind = next((place for place, marker in markers if marker == EOI), None)
+    kept, _ = _kept(reader.file, header)
+    end, restart = _end_of_data(reader.file, behind)
+    ends = list(_continuations(restart))
+    return not _Check(reader, [*kept, (header.data, end)], ends, max_pixels).is_same(8)
 
 
 def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:

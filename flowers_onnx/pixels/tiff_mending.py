@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
 from flowers_onnx.errors import ImageError
-from flowers_onnx.pixels.errors import DAMAGED
 from flowers_onnx.pixels.splice import spliced
 from flowers_onnx.tiff_directory import BROKEN, WHOLE, Directory, Entry, TiffReader
 
@@ -80,7 +79,7 @@ def first_of(file: BinaryIO) -> First | None:
 
 
 def mended_tiff(file: BinaryIO, first: First) -> BinaryIO:
-    """``file`` with another directory behind all that it has.
+    """``file`` with another directory in place of the first, which is no shorter.
 
     Raises ``ImageError`` if what the picture needs is nowhere.
     """
@@ -95,23 +94,16 @@ def mended_tiff(file: BinaryIO, first: First) -> BinaryIO:
         for strips, tiles in ((_STRIPS, _TILES), (_STRIP_SIZES, _TILE_SIZES)):
             if strips in rows:
                 rows[tiles] = rows.pop(strips)._replace(tag=tiles)
-    end = file.seek(0, io.SEEK_END)
-    if end >= _MOST_LONG and not reader.is_big:
-        raise ImageError("corrupt", DAMAGED)
-    gap = end % 2
-    head = 8 if reader.is_big else 4
-    file.seek(0)
-    return spliced(
-        file,
+    written = b"".join(
         [
-            file.read(head) + struct.pack(reader.pointer, end + gap),
-            (head + struct.calcsize(reader.pointer), end),
-            bytes(gap),
             struct.pack(reader.counting, len(rows)),
             *(struct.pack(reader.entry, *rows[tag]) for tag in sorted(rows)),
             struct.pack(reader.pointer, 0),
-        ],
+        ]
     )
+    # Behind the file, it would pass for pixels that are missing.
+    end = file.seek(0, io.SEEK_END)
+    return spliced(file, [(0, reader.first), written, (reader.first + len(written), end)])
 
 
 def _sound(first: First, entry: Entry) -> Entry | None:

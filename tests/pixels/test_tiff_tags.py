@@ -189,3 +189,28 @@ def test_from_a_file_on_disk(tmp_path: Path, compression: int) -> None:
         path.write_bytes(picture(COLOURS, {PHOTOMETRIC: RGB, **tags}, compression=compression))
         found = decode(path.open("rb"), PREPROCESS).pixels
         assert (found == COLOURS[:, 2:50]).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_nothing_stands_in_for_pixels_that_are_missing(layout: str) -> None:
+    """Where the directory comes first, the file ends with the pixels."""
+    order, big, compression = LAYOUTS[layout]
+    if big:
+        return
+    behind = picture(
+        COLOURS,
+        {PHOTOMETRIC: RGB, SOFTWARE: BROKEN["nowhere"], 258: 8},
+        order=order,
+        compression=compression,
+    )
+    start = int.from_bytes(behind[4:8], "little" if order == "<" else "big")
+    pixels, directory = behind[8:start], behind[start:]
+    begin = 8 + len(directory)
+    at = directory.index(struct.pack(order + "HHI", STRIPS, 3, 1))
+    directory = (
+        directory[:at] + struct.pack(order + "HHII", STRIPS, 4, 1, begin) + directory[at + 12 :]
+    )
+    data = behind[:4] + struct.pack(order + "I", 8) + directory + pixels
+    assert same(data, behind)
+    for missing in (1, 2, 30, 200):
+        assert error_of(data[:-missing]).code in ("truncated", "corrupt")

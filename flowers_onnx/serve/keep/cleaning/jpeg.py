@@ -79,16 +79,23 @@ def kept(data: bytes, segment: Segment) -> int:
 def clean(data: bytes) -> bytes:
     """The file without what isn't the picture."""
     view, parts, info = memoryview(data), list[bytes | memoryview]([b"\xff\xd8"]), dict[str, Any]()
-    exif_at, has_scan, has_end = 1, False, False  # EXIF comes first, or behind JFIF
+    exif_at = 1  # EXIF comes first, or behind JFIF
+    has_scan = has_end = is_doubtful = False
     for segment in segments(data, 0, len(data)):
         if segment.marker == _EXIF and not has_scan:
             _read(data[segment.start + 2 : segment.end], info)
         has_scan |= segment.marker == _SOS
         has_end |= segment.marker == _EOI
         written = _written(data, view, segment)
+        if segment.marker == _SOS:
+            is_doubtful = False
+        elif has_scan and not written:
+            is_doubtful |= data[segment.end : segment.end + 1] != b"\xff"
         if segment.marker == _JFIF and len(parts) == 1:
             exif_at += len(written)
         parts += written
+    if is_doubtful:
+        raise CannotCleanError("damage in the last scan that looks like a segment")
     if not has_end:
         parts.append(b"\xff\xd9")
     if not has_scan:

@@ -41,6 +41,8 @@ def clean(data: bytes) -> bytes:
         if name in _PIXELS and not seen & _PIXELS:
             telling.append(_PIXEL)
         if name in _KEPT:
+            if start + length > len(data):
+                raise CannotCleanError("a chunk is longer than the file")
             parts.append(view[start - 8 : start + length + 4])
         elif name in _TELLING and not seen >= _NEXT_FRAME and start + length <= len(data):
             telling.append(_chunk(name, data[start : start + length]))
