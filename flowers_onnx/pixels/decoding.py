@@ -65,20 +65,32 @@ def decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int = MAX_PIXELS)
     """
     started = time.perf_counter()
     with closing(file):
-        reader = _reader(_identify(file), file)
         try:
-            return _read(reader, Mended(file, {}), preprocess, max_pixels, started)
-        except ImageError as error:
-            failure = ImageError(error.code, str(error))  # its traceback holds the image
-        mended = reader.mended(max_pixels) if failure.code in _MENDABLE else None
-        if mended is None:
-            raise failure
-        try:
-            return _read(reader, mended, preprocess, max_pixels, started)
-        except ImageError as error:
-            if error.code not in _MENDABLE:
-                failure = ImageError(error.code, str(error))
+            return _decode(file, preprocess, max_pixels, started)
+        except Warning:  # the caller's program has them raised
+            from flowers_onnx.pixels.quiet import quietly
+
+            file.seek(0)
+            with quietly():
+                return _decode(file, preprocess, max_pixels, started)
+
+
+def _decode(file: BinaryIO, preprocess: Preprocess, max_pixels: int, started: float) -> Decoded:
+    """As it is, or mended."""
+    reader = _reader(_identify(file), file)
+    try:
+        return _read(reader, Mended(file, {}), preprocess, max_pixels, started)
+    except ImageError as error:
+        failure = ImageError(error.code, str(error))  # its traceback holds the image
+    mended = reader.mended(max_pixels) if failure.code in _MENDABLE else None
+    if mended is None:
         raise failure
+    try:
+        return _read(reader, mended, preprocess, max_pixels, started)
+    except ImageError as error:
+        if error.code not in _MENDABLE:
+            failure = ImageError(error.code, str(error))
+    raise failure
 
 
 def _read(
@@ -110,7 +122,13 @@ def prepare(image: Image.Image, preprocess: Preprocess, max_pixels: int = MAX_PI
     """Crop and resize a Pillow image, leaving it as it is; raises ``ImageError``."""
     started, size = time.perf_counter(), image.size
     with reserved(need_of(image, size), max_pixels):
-        return _prepare(image, size, preprocess, started)
+        try:
+            return _prepare(image, size, preprocess, started)
+        except Warning:
+            from flowers_onnx.pixels.quiet import quietly
+
+            with quietly():
+                return _prepare(image, size, preprocess, started)
 
 
 def _prepare(

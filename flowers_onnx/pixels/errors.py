@@ -15,8 +15,14 @@ _CUT = ("truncated", "not enough image data")
 def decoding_error(error: Exception, format: str | None = None) -> ImageError:
     """The ``ImageError`` for what Pillow or a library below it has raised.
 
-    Their own words are about the decoder, not about the photo.
+    Their own words are about the decoder, not about the photo. Raises a warning, which the caller's
+    program has made an error of.
     """
+    if isinstance(error, Warning):
+        from flowers_onnx.pixels.quiet import is_quiet
+
+        if not is_quiet():
+            raise error
     text = str(error).lower()
     if isinstance(error, MemoryError):
         return ImageError("too_large", "not enough memory to decode it")

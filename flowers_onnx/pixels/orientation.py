@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from PIL import Image
 
 _TAG = 0x0112
+_EXIF = {"exif", "Raw profile type exif"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,12 +38,22 @@ def orientation_of(image: Image.Image) -> int:
     same, is upright already.
     """
     try:
-        if image.format == "AVIF":
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))
-        else:
-            exif = image.getexif()
-        value = exif.get(_TAG)
+        with _reading(image):
+            if image.format == "AVIF":
+                exif = Image.Exif()
+                exif.load(image.info.get("exif", b""))
+            else:
+                exif = image.getexif()
+            value = exif.get(_TAG)
     except Exception:  # broken EXIF is common, and no reason to lose the photo
         return 1
     return value if isinstance(value, int) else 1
+
+
+def _reading(image: Image.Image) -> AbstractContextManager[None]:
+    """Quiet, where there is EXIF: Pillow warns of what is broken in it."""
+    if not _EXIF & image.info.keys() and not hasattr(image, "tag_v2"):
+        return nullcontext()
+    from flowers_onnx.pixels.quiet import quietly
+
+    return quietly()
