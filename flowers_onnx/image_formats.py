@@ -91,8 +91,9 @@ _SIGNATURES: Final = (
     (b"SIMPLE  =", "FITS"),
     (b"AT&TFORM", "DjVu"),
 )
-#: TIFFs whose header says that they are no pictures: Canon's, and Phase One's in both orders.
-_RAW_TIFFS: Final = (b"CR\x02\x00", b"IIII", b"MMMM")
+#: TIFFs whose header says that they are no pictures, by place: Canon's, and Phase One's "Raw" in
+#: both orders.
+_RAW_TIFFS: Final = ((8, b"CR\x02\x00"), (13, b"waR"), (12, b"Raw"))
 
 #: Brands of the ISO container that name what is inside; each is of one format.
 _BRANDS: Final = {
@@ -119,7 +120,8 @@ def sniff(header: bytes) -> str | None:
     """
     for signature, name in _SIGNATURES:
         if header.startswith(signature):
-            return CAMERA_RAW if name == "TIFF" and header[8:12] in _RAW_TIFFS else name
+            is_raw = name == "TIFF" and any(header.startswith(mark, at) for at, mark in _RAW_TIFFS)
+            return CAMERA_RAW if is_raw else name
     if header.startswith(b"BM"):  # so may a text: then the length of what follows is absurd
         return "BMP" if len(header) >= 18 and _uint32(header, 14) < 1 << 16 else None
     if header[:4] == b"RIFF" and header[8:12] == b"WEBP":

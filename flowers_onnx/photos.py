@@ -62,6 +62,8 @@ class PhotoReader:
                 return self._read_stream(stream, display_path(path), started)
             case str() | os.PathLike():
                 return self._read_path(os.fsdecode(source), started)
+            case bytes() if len(source) > MAX_BYTES:
+                return Photo(error=_too_large())
             case bytes():
                 return self._decode(Photo(), io.BytesIO(source), started)
             case Image.Image():

@@ -78,7 +78,7 @@ RAW_FILES: dict[str, bytes] = {
     "pef": tiff(picture(6000, 4000, CFA, 65535), thumbnail()),
     "behind.kdc": tiff(picture(8000, 6000), picture(6000, 4000, CFA)),
     "cr2": b"II*\0\x10\0\0\0CR\x02\0" + bytes(500),
-    "iiq": b"II*\0\x08\0\0\0IIII" + bytes(500),
+    "iiq": b"II*\0\x08\0\0\0IIII\0waR" + bytes(500),
     "cr3": b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom" + bytes(500),
     "raf": b"FUJIFILMCCD-RAW 0201" + bytes(500),
     "orf": b"IIRO\x08\0\0\0" + bytes(500),

@@ -24,10 +24,13 @@ _MAX_BYTES = 8 << 20
 #: Up to this size, what is worked out is kept for the next photo of the same camera.
 _MAX_KEPT_BYTES = 1 << 20
 _MAX_TAGS, _MAX_COLORANT = 100, 4.0
+#: Bytes of one: a curve of 65,536 points has as many, and all may be the same.
+_MAX_TAG = (1 << 17) + 12
 
 #: A profile's colour space, and the mode of pixels that it describes.
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _COLORANTS, _CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
+_READ = {*_COLORANTS, *_CURVES, b"kTRC", b"desc"}
 #: From linear sRGB to the XYZ of profiles, whose white is D50.
 _SRGB = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
@@ -101,7 +104,10 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     (count,) = struct.unpack_from(">I", profile, 128)
     end = 132 + 12 * min(count, _MAX_TAGS)
     rows = struct.iter_unpack(">4sII", profile[132:end])
-    return {name: profile[start : start + size] for name, start, size in rows}
+    return {
+        name: profile[start : start + min(size, _MAX_TAG)] if name in _READ else b""
+        for name, start, size in rows
+    }
 
 
 def _light(curve: bytes) -> Floats:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from typing import BinaryIO
 
 import numpy as np
@@ -28,8 +27,6 @@ from flowers_onnx.pixels.told import told_by
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Those that have a way of their own, in a module of their name.
-_OWN_WAY = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"}
 #: What may be the fault of something that the picture doesn't need.
 _MENDABLE = {"corrupt", "truncated", "unsupported"}
 
@@ -37,7 +34,7 @@ import_before_fork(
     [
         *("ctypes", "flowers_onnx.camera_raw", "flowers_onnx.tiff_directory"),
         *(f"flowers_onnx.pixels.{name}" for name in ("jpeg_mending", "tiff_mending", "quiet")),
-        *(f"flowers_onnx.pixels.{name.lower()}" for name in (*_OWN_WAY, "colour")),
+        *(f"flowers_onnx.pixels.{name.lower()}" for name in (*READABLE, "heic", "colour")),
         *(f"PIL.{name}" for name in READABLE.values()),
     ]
 )
@@ -173,12 +170,42 @@ def _identify(file: BinaryIO) -> str:
     return name
 
 
-def _reader(name: str, file: BinaryIO) -> Reader:
-    if name not in _OWN_WAY:
-        return Reader(name, file)
-    module = import_module(f"flowers_onnx.pixels.{name.lower()}")
-    reader: type[Reader] = module.FormatReader
-    return reader(name, file)
+def _reader(name: str, file: BinaryIO) -> Reader:  # noqa: PLR0911  one return a format
+    """Imported where it is needed, by statements, which a program that freezes ours can see."""
+    match name:
+        case "JPEG":
+            from flowers_onnx.pixels import jpeg
+
+            return jpeg.FormatReader(name, file)
+        case "PNG":
+            from flowers_onnx.pixels import png
+
+            return png.FormatReader(name, file)
+        case "WEBP":
+            from flowers_onnx.pixels import webp
+
+            return webp.FormatReader(name, file)
+        case "GIF":
+            from flowers_onnx.pixels import gif
+
+            return gif.FormatReader(name, file)
+        case "BMP":
+            from flowers_onnx.pixels import bmp
+
+            return bmp.FormatReader(name, file)
+        case "TIFF":
+            from flowers_onnx.pixels import tiff
+
+            return tiff.FormatReader(name, file)
+        case "AVIF":
+            from flowers_onnx.pixels import avif
+
+            return avif.FormatReader(name, file)
+        case "HEIC":
+            from flowers_onnx.pixels import heic
+
+            return heic.FormatReader(name, file)
+    raise ImageError("unsupported", why_unsupported(name))
 
 
 def _load(image: Image.Image) -> None:

@@ -9,12 +9,18 @@ from PIL import Image
 
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.errors import decoding_error, unsupported
-from flowers_onnx.pixels.jpeg_header import EOI, SOS, ZEROS, Frame, picture_markers, read_header
+from flowers_onnx.pixels.jpeg_header import (
+    EOI,
+    MAX_SCANS,
+    SOS,
+    ZEROS,
+    Frame,
+    picture_markers,
+    read_header,
+)
 from flowers_onnx.pixels.memory import PIXEL_BYTES, Need, area
 from flowers_onnx.pixels.reader import Mended, Reader
 
-#: As in libtiff: encoders make a dozen.
-MAX_SCANS = 100
 _JPEG_LS = 0xF7
 _LOSSLESS, _LOSSLESS_ARITHMETIC = 0xC3, 0xCB
 _PROGRESSIVE = {0xC2, 0xCA}

@@ -16,6 +16,8 @@ RESTARTS = range(0xD0, 0xD8)
 _ALONE = {0x01, *RESTARTS, SOI}
 #: Start of frame, in all its variants, and the table of a hierarchical one.
 FRAMES = {*range(0xC0, 0xD0), 0xDE, 0xF7} - {DHT, 0xC8, 0xCC}
+#: As in libtiff: encoders make a dozen.
+MAX_SCANS = 100
 #: So many at the end of a file are no data: it was never written.
 ZEROS = 64
 #: Readers skip what stands between segments; nobody writes much of it.
@@ -110,16 +112,31 @@ def _frame(marker: int, content: bytes) -> Frame | None:
 
 
 def picture_markers(file: BinaryIO, start: int) -> Iterator[tuple[int, int]]:
-    """Place and code of SOI, SOS and EOI from ``start`` on: none is ever in a scan's data."""
-    position, pattern = start, re.compile(rb"\xff[\xd8-\xda]")
+    """Place and code of SOI, SOS and EOI from ``start`` on.
+
+    None is ever in a scan's data; what other segments hold is stepped over, as decoders do.
+    """
+    position, pattern = start, re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
     while True:
         file.seek(position)
-        if not (block := file.read(_BLOCK)):
+        if len(block := file.read(_BLOCK)) < 2:
             return
-        for found in pattern.finditer(block):
-            yield position + found.start(), block[found.start() + 1]
-        is_cut = block.endswith(b"\xff") and len(block) > 1
-        position += len(block) - is_cut
+        at = 0
+        while found := pattern.search(block, at):
+            code, at = block[found.end() - 1], found.end()
+            if code in {SOI, SOS, EOI}:
+                yield position + found.start(), code
+                continue
+            length = block[at : at + 2]
+            if len(length) < 2:  # its length is in the next block
+                at = found.start()
+                if at == 0:
+                    return
+                break
+            at += max(2, int.from_bytes(length, "big"))
+        else:
+            at = max(at, len(block) - block.endswith(b"\xff"))
+        position += at
 
 
 def size_of(file: BinaryIO) -> int:

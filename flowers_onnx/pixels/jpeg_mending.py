@@ -13,6 +13,7 @@ from PIL import Image
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.jpeg_header import (
     EOI,
+    MAX_SCANS,
     RESTARTS,
     SOS,
     ZEROS,
@@ -30,6 +31,8 @@ _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFIL
 _END = b"\xff\xd9"
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _TAIL = 1 << 20
+#: Of a scan.
+_MOST_COMPONENTS = 4
 #: Bits of all kinds; no marker, which would end them.
 _ONES = b"\xff\0" * 32
 _NOISE = [hashlib.sha512(bytes([i])).digest().replace(b"\xff", b"\xfe") for i in range(2)]
@@ -44,6 +47,8 @@ def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | Non
     for place, marker in picture_markers(reader.file, header.data):
         if marker == SOS:
             scans.append(place)
+            if len(scans) > MAX_SCANS:  # each is looked at, and decoded several times
+                return None
         elif marker == EOI:
             return Mended(spliced(reader.file, [*kept, (header.data, place + 2)]), info)
         else:  # the next picture begins
@@ -116,6 +121,8 @@ def _has_all_scans(file: BinaryIO, frame: Frame, scans: list[int]) -> bool:
     for place in scans:
         file.seek(place + 4)
         count = int.from_bytes(file.read(1), "big")
+        if count > _MOST_COMPONENTS:
+            return False
         content = file.read(2 * count + 3)
         if len(content) < 2 * count + 3:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from flowers_onnx.pixels.errors import unsupported
@@ -15,6 +15,8 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 #: The first chunk of those in iPhone apps.
 _APPLE = b"CgBI"
 _CRITICAL = {b"IHDR", b"PLTE"}
+#: Chunks that say what the colours mean.
+_COLOUR_LENGTHS = {b"gAMA": 4, b"sRGB": 1}
 #: Where the first chunk says which kind of colours it has.
 _COLOURS = 25
 #: Length of what says which colour is clear, for grey, RGB and a palette.
@@ -42,7 +44,7 @@ class FormatReader(Reader):
         self.file.seek(_COLOURS)
         colours = (self.file.read(1) or b"\0")[0]
         others, info = list[Part](), dict[str, Any]()
-        pixels, before = None, b""
+        pixels, before, seen = None, b"", set[bytes]()
         for name, start, end in _chunks(self.file):
             part = (start - 8, end + 4)
             if name == b"IDAT":
@@ -52,10 +54,12 @@ class FormatReader(Reader):
                     pixels = (pixels[0], part[1])
             elif name in _TELLING or (name == b"iCCP" and not pixels):
                 info.update(_told(name, self.file.read(min(end - start, _MOST))))
-            elif not pixels and (
-                name in _CRITICAL
-                or (name == b"tRNS" and _is_sound(self.file, end - start, colours))
+            elif (
+                not pixels
+                and name not in seen
+                and _is_needed(self.file, name, end - start, colours)
             ):
+                seen.add(name)
                 others.append(part)
             before = name
         if not pixels:
@@ -85,11 +89,20 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
         position = end + 4
 
 
-def _is_sound(file: BinaryIO, length: int, colours: int) -> bool:
-    """Whether transparency is as long as these colours want it, and its checksum right."""
-    if length not in _TRANSPARENCY.get(colours, ()):
+def _is_needed(file: BinaryIO, name: bytes, length: int, colours: int) -> bool:
+    """Whether pixels or colours depend on a chunk, and it is what it says."""
+    if name == b"tRNS":
+        return _is_sound(file, name, length, _TRANSPARENCY.get(colours, ()))
+    if name in _COLOUR_LENGTHS:
+        return _is_sound(file, name, length, {_COLOUR_LENGTHS[name]})
+    return name in _CRITICAL
+
+
+def _is_sound(file: BinaryIO, name: bytes, length: int, lengths: Container[int]) -> bool:
+    """Whether a chunk is as long as it should be, and its checksum right."""
+    if length not in lengths:
         return False
-    content = b"tRNS" + file.read(length)
+    content = name + file.read(length)
     return file.read(4) == zlib.crc32(content).to_bytes(4, "big")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import BinaryIO
 
 #: Bytes, or where they are in the file: from one place up to another.
@@ -39,8 +41,10 @@ class _Spliced(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        for start, end, part in self._parts:
-            if start <= self._position < end:
+        at = bisect_right(self._parts, self._position, key=itemgetter(0)) - 1
+        while 0 <= at < len(self._parts):
+            start, end, part = self._parts[at]
+            if self._position < end:
                 skipped = self._position - start
                 length = min(len(buffer), end - self._position)
                 if isinstance(part, bytes):
@@ -51,4 +55,5 @@ class _Spliced(io.RawIOBase):
                 buffer[: len(found)] = found
                 self._position += len(found)
                 return len(found)
+            at += 1  # an empty one
         return 0

@@ -49,11 +49,12 @@ _NATIVE = {
 _UNSIGNED = "I;32N"
 
 _turn = Budget(1)
+_their_own = TiffImagePlugin.READ_LIBTIFF  # of the program that we are in
 
 
 def _renew() -> None:
     _turn.renew()
-    TiffImagePlugin.READ_LIBTIFF = False
+    TiffImagePlugin.READ_LIBTIFF = _their_own
 
 
 after_fork(_renew)
@@ -137,7 +138,7 @@ def _libtiff_alone() -> Iterator[None]:
         try:
             yield
         finally:
-            TiffImagePlugin.READ_LIBTIFF = False
+            TiffImagePlugin.READ_LIBTIFF = _their_own
 
 
 def told_by_tiff(image: Image.Image) -> Told:

@@ -173,12 +173,12 @@ def peak(folder: Path, *words: str, env: dict[str, str] | None = None) -> float:
 
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five small photos in files of 40 MB: what a decoder doesn't look at is read all the same."""
+    """Five small photos in files of 45 MB: what a decoder doesn't look at is read all the same."""
     folder = tmp_path_factory.mktemp("heavy")
     for number in range(5):
         path = folder / f"{number}.jpg"
         path.write_bytes(SAMPLE.read_bytes())
-        os.truncate(path, 40 * MEGABYTE)  # a hole, which takes no disk
+        os.truncate(path, 45 * MEGABYTE)  # a hole, which takes no disk
     return folder
 
 
@@ -202,5 +202,5 @@ def test_a_run_holds_one_large_file_at_a_time(
         words = ["gs://heavy/"] if kind == "bucket" else words
         names = [f"gs://heavy/{Path(name).name}" for name in names]
     (tmp_path / "list.txt").write_text("\n".join(names))
-    # All of them would be 200 MB, beside the 90 of the program.
-    assert peak(tmp_path, *words, "--out", "r.jsonl", "--threads", "8", env=env) < 180
+    # All of them would be 225 MB, beside the 90 of the program.
+    assert peak(tmp_path, *words, "--out", "r.jsonl", "--threads", "8", env=env) < 205

@@ -284,7 +284,7 @@ def test_lines_that_can_t_be_understood(
         {"time": "today"},
         {"schema": None},
     ]
-    bad = [*BROKEN, *(to_json({**row(1), **each}).encode() for each in changed)]
+    bad = [*BROKEN, *(json.dumps({**row(1), **each}).encode() for each in changed)]
     bad.append(json.dumps({**row(1), "client_request_id": "\ud800"}).encode())
     good = [to_json(each).encode() for each in rows_of(2)]
     place = object_name(str(trace), DAY, "one", 0)

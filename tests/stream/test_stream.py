@@ -231,7 +231,7 @@ def test_a_raw_frame_of_two_gigabytes_is_answered_before_it_arrives() -> None:
 def test_a_raw_frame_that_is_too_long_is_skipped() -> None:
     photo = SAMPLE.read_bytes()
     with stream("--framing", "raw") as child:
-        child.stdin.write(raw(b"x" * (65 << 20)) + raw(photo) + raw(photo)[:99])
+        child.stdin.write(raw(b"x" * (81 << 20)) + raw(photo) + raw(photo)[:99])
         too_large, answer, cut_off = child.finish()
         assert too_large["error"]["code"] == "too_large"
         assert (answer["id"], answer["status"]) == (2, "ok")
