@@ -51,12 +51,7 @@ class Classifier:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(self.info.path, self.info.preprocess.size)
-        if self._session.classes not in (None, len(self.info.labels)):
-            raise ModelError(
-                f"{self.info.path} has {self._session.classes} outputs "
-                f"for {len(self.info.labels)} labels"
-            )
+        self._session = Session(self.info.path, self.info.preprocess.size, len(self.info.labels))
 
     def __getstate__(self) -> dict[str, Any]:
         path = self.info.path
@@ -73,6 +68,17 @@ class Classifier:
         Classifier.__init__(self, **state)
         if self.info.id != expected:
             raise ModelError(f"{self.info.path} is {self.info.id}; {expected} is needed")
+
+    def warm_up(self) -> None:
+        """Classify a blank picture, for the first one is slow.
+
+        Raises ``ModelError`` if that gives no answer: no photo would get one.
+        """
+        size = self.info.preprocess.size
+        try:
+            self.classify(np.zeros((size, size, 3), np.uint8))
+        except ImageError as error:
+            raise ModelError(f"{self.info.path}: {error}") from error
 
     def classify(self, source: Source, *, top_k: int = 5, lang: str = "en") -> Prediction:
         """Name the flower in one photo.

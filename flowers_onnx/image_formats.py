@@ -7,7 +7,7 @@ import struct
 from typing import Final
 
 #: Largest file: some of Pillow's decoders read all of it into memory.
-MAX_BYTES: Final = 64 << 20
+MAX_BYTES: Final = 80 << 20
 
 #: Most pixels that are decoded for one image, and a quarter of the bytes that it may take
 #: meanwhile, which keeps the whole process below 320 MB. JPEGs count after their cheap reduction

@@ -99,14 +99,21 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
             dataset=properties.get("dataset", ""),
             date=properties.get("date", ""),
             license=properties.get("license", ""),
-            metrics=json.loads(properties.get("metrics", "{}")),
+            metrics=_json(properties.get("metrics", "{}")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"the metadata of {path} is broken: {error!r}") from error
 
 
+def _json(text: str) -> Any:
+    """JSON in which every number is one: Python's own would take NaN, and 1e999 for infinity."""
+    value = json.loads(text)
+    json.dumps(value, allow_nan=False)
+    return value
+
+
 def _labels(properties: dict[str, str]) -> tuple[Label, ...]:
-    rows = json.loads(properties["labels"])
+    rows = _json(properties["labels"])
     if not rows:
         raise ValueError("no labels")
     return tuple(_label(row) for row in rows)
@@ -116,11 +123,13 @@ def _label(row: dict[str, Any]) -> Label:
     names = (row["label"], row.get("scientific_name"), row.get("spanish_name"))
     if not isinstance(names[0], str) or not all(isinstance(name, str | None) for name in names):
         raise ValueError(f"names must be text: {row}")
+    if not isinstance(row["class_id"], int | str):
+        raise TypeError(f"class_id must be a whole number or text: {row}")
     return Label(row["class_id"], *names)
 
 
 def _preprocess(properties: dict[str, str]) -> Preprocess:
-    rule = json.loads(properties["preprocess"])
+    rule = _json(properties["preprocess"])
     found = Preprocess(int(properties["input_size"]), float(rule["crop_fraction"]), rule["kernel"])
     known = rule["resize"] == "center_crop" and found.kernel in KERNELS
     if not known or found.size < 1 or not 0 < found.crop_fraction <= 1:

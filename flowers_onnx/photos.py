@@ -23,6 +23,9 @@ from flowers_onnx.sources import RegularFile, Stream, Unreadable, open_at_once
 #: or RGB pixels as a uint8 array ``[H, W, 3]``.
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Pixels | Stream | Unreadable
 
+#: A file of up to this size is read into memory, as nearly all photos are.
+_HELD_BYTES = 8 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Photo:
@@ -69,7 +72,7 @@ class PhotoReader:
                 return self._read_stream(source, None, started)
         raise UsageError(f"can't classify a {type(source).__name__}")
 
-    def _read_path(self, path: str, started: float) -> Photo:
+    def _read_path(self, path: str, started: float) -> Photo:  # noqa: PLR0911  one return a case
         photo = Photo(display_path(path))
         try:
             found_in_folder = isinstance(path, RegularFile)
@@ -81,28 +84,44 @@ class PhotoReader:
                     return self._read_stream(file, photo.path, started)
                 if found.st_size > MAX_BYTES:
                     return replace(photo, error=_too_large())
-                return self._decode(photo, file, started)
+                if found.st_size > _HELD_BYTES:
+                    return self._read_large(file, photo, started)
+                # Once, so that hash and label are of the same bytes; more if it grows meanwhile.
+                return self._read_stream(file, photo.path, started, found.st_size + 1)
         except OSError as error:
             return replace(photo, error=from_os_error(error))
         except ValueError:  # a null byte or a lone surrogate in the name
             return replace(photo, error=ImageError("not_found", "no such file or folder"))
 
-    def _read_stream(self, stream: BinaryIO, path: str | None, started: float) -> Photo:
+    def _read_large(self, file: io.BufferedReader, photo: Photo, started: float) -> Photo:
+        """Decode from disk what is too large to be held, unless it changes meanwhile."""
+        with open(file.fileno(), "rb", closefd=False) as same:  # decoding closes it
+            read = self._decode(photo, same, started)
+        file.seek(0)
+        if hashlib.file_digest(file, "sha256").hexdigest() == read.sha256:
+            return read
+        file.seek(0)
+        return self._read_stream(file, photo.path, started)
+
+    def _read_stream(
+        self, stream: BinaryIO, path: str | None, started: float, at_once: int = MAX_BYTES + 1
+    ) -> Photo:
         """Read a stream to its end, in memory, if it is no larger than a photo may be."""
-        data = bytearray()
+        data = io.BytesIO()
         try:
             # A raw stream may give less than is asked for long before its end.
-            while chunk := stream.read(MAX_BYTES + 1 - len(data)):
+            while chunk := stream.read(min(at_once, MAX_BYTES + 1 - data.tell())):
                 if not isinstance(chunk, bytes):
                     raise UsageError("can't classify a text stream; open it in binary mode")
-                data += chunk
+                data.write(chunk)
         except OSError as error:
             return Photo(path, error=from_os_error(error))
         except ValueError as error:
             return Photo(path, error=ImageError("read_error", f"can't be read: {error}"))
-        if len(data) > MAX_BYTES:
+        if data.tell() > MAX_BYTES:
             return Photo(path, error=_too_large())
-        return self._decode(Photo(path), io.BytesIO(data), started)
+        data.seek(0)
+        return self._decode(Photo(path), data, started)
 
     def _decode(self, photo: Photo, file: io.BufferedReader | io.BytesIO, started: float) -> Photo:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -89,16 +89,18 @@ class Progress:
         if self.on and _in_foreground():
             # Whoever resizes the terminal is followed at the next call.
             line = _line(fraction, text, _columns() - 1)  # some wrap when the last one is taken
-            _write(self._erasure() + line)
-            self._shown = _width(line)
+            text = self._erasure() + line
+            self._shown = _width(line)  # before it is: Ctrl-C may come in between
+            _write(text)
 
     def _taken_away(self) -> str:
-        return self._erasure() if self._shown else ""
+        taken_away = self._erasure() if self._shown else ""
+        self._shown = 0
+        return taken_away
 
     def _erasure(self) -> str:
         """What empties the line, and those that a narrower terminal has wrapped it into."""
         above = max(self._shown - 1, 0) // _columns() if _rewraps() else 0
-        self._shown = 0
         return f"\r\x1b[{above}A\x1b[J" if above else "\r\x1b[K"
 
     def _count(self, count: Callable[[], int]) -> None:

@@ -133,4 +133,4 @@ def flat_values(fields: Iterable[Field], record: Mapping[str, Any]) -> Iterator[
 
 def to_json(value: Any) -> str:
     """One line of JSON, in the form that all JSON of this program has."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -13,6 +13,8 @@ from flowers_onnx.pixels import Pixels
 
 _ERRORS_ONLY = 3
 INPUT, OUTPUT = "image", "probabilities"
+#: How far from what they should be probabilities may be: float16 rounds that much.
+_TOLERANCE = 0.01
 
 
 class Session:
@@ -21,9 +23,12 @@ class Session:
     A run takes the calling thread and no other. A second one would make a single photo 13 %
     faster, but photos side by side, which is how threads are used here, 9 % slower
     (``docs/performance.md``); and where there is no pool, nothing spins.
+
+    ``size`` is that of the input, in pixels, ``classes`` the width of the output. Raises
+    ``ModelError`` if the file can't be loaded, or says that it takes or gives something else.
     """
 
-    def __init__(self, path: str, size: int) -> None:
+    def __init__(self, path: str, size: int, classes: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # One photo at a time has nothing to gain from an arena that keeps its peak.
@@ -39,20 +44,37 @@ class Session:
         if inputs != [(INPUT, "tensor(uint8)", [size, size, 3])]:
             raise ModelError(f"{path} needs one input {INPUT!r}, uint8 [N, {size}, {size}, 3]")
         outputs = {item.name: item.shape for item in self._session.get_outputs()}
-        if OUTPUT not in outputs:
+        if not outputs.get(OUTPUT):
             raise ModelError(f"{path} needs the output {OUTPUT!r}")
-        #: Width of the output, where the file says it.
-        classes = outputs[OUTPUT][-1]
-        self.classes: int | None = classes if isinstance(classes, int) else None
+        width = outputs[OUTPUT][-1]  # a name where the file leaves it open
+        if isinstance(width, int) and width != classes:
+            raise ModelError(f"{path} has {width} outputs for {classes} labels")
+        self._classes = classes
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``; raises ``ImageError``."""
+        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``; raises ``ImageError``.
+
+        So it does where the network gives something else, which a broken file may do for all
+        photos, or for some.
+        """
         try:
             (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
         except Exception as error:  # lack of memory, most likely: the next photo may do
             raise ImageError("internal_error", f"onnxruntime: {_first_line(error)}") from error
-        result: npt.NDArray[np.float32] = output[0]
-        return result
+        if getattr(output, "shape", None) != (1, self._classes) or output.dtype.kind != "f":
+            raise _no_answer(f"it gives no row of {self._classes} numbers")
+        # Not the other way round: nothing is true of what is no number.
+        if not (output.min() >= -_TOLERANCE and output.max() <= 1 + _TOLERANCE):
+            raise _no_answer("it gives numbers that aren't between 0 and 1")
+        result: npt.NDArray[np.float32] = output[0].astype(np.float32, copy=False)
+        total = float(result.sum())
+        if abs(total - 1) > _TOLERANCE:
+            raise _no_answer(f"what it gives adds up to {total:.3g}, not to 1")
+        return result.clip(0, 1)
+
+
+def _no_answer(why: str) -> ImageError:
+    return ImageError("internal_error", f"the model's output is no answer: {why}")
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,8 @@ from flowers_onnx.errors import UsageError
 #: Bytes that are decoded at a time.
 _CHUNK = 1 << 16
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 _NO_TEXT = "not text, or UTF-16 without a byte order mark; save it as UTF-8"
 _NOT_UTF8 = "not UTF-8; save it as UTF-8 (from Latin-1: iconv -f LATIN1 -t UTF-8)"
 
@@ -50,7 +52,8 @@ def as_utf8(file: BinaryIO) -> BinaryIO:
         file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("Any", file))
     )
     start = buffered.peek(len(codecs.BOM_UTF8))
-    if start[:1] in {b"\xff", b"\xfe"}:  # never in UTF-8
+    # Of a pipe there may be a single byte as yet; neither is ever in UTF-8.
+    if start.startswith(_UTF16) or start in {b"\xff", b"\xfe"}:
         return io.BufferedReader(_FromUtf16(buffered))
     if start.startswith(codecs.BOM_UTF8):
         buffered.read(len(codecs.BOM_UTF8))

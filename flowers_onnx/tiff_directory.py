@@ -67,7 +67,7 @@ class TiffReader:
 
         Raises ``struct.error`` where there is none.
         """
-        self._file.seek(offset)
+        self._file.seek(min(offset, self._end))  # no file goes on beyond 63 bits
         (count,) = struct.unpack(self.counting, self._file.read(struct.calcsize(self.counting)))
         if not 0 < count <= _MAX_ENTRIES:
             raise struct.error("no directory")
@@ -91,7 +91,7 @@ class TiffReader:
         form = f"{self.order}{count}{WHOLE[entry.type]}"
         size = struct.calcsize(form)
         if not entry.is_inline:
-            self._file.seek(self._place(entry))
+            self._file.seek(min(self._place(entry), self._end))
             value = self._file.read(size)
         return struct.unpack(form, value[:size])
 

@@ -186,7 +186,7 @@ def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None
     """Rows that share their keys: aligned text, a JSON list, JSON Lines or CSV."""
     match format:
         case "json":
-            stream.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         case "jsonl":
             stream.writelines(to_json(row) + "\n" for row in rows)
         case "csv":
@@ -206,7 +206,7 @@ def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None
 def write_facts(format: str, facts: dict[str, Any], stream: TextIO) -> None:
     """Nested facts as JSON, or as indented ``key: value`` lines."""
     if format == "json":
-        stream.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        stream.write(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return
     stream.writelines(line + "\n" for line in _fact_lines(facts, ""))
 

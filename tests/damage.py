@@ -74,6 +74,9 @@ def pictures() -> dict[str, Picture]:
         add(f"tiff {compression}", photo, "TIFF", compression=compression)
     add("tiff grey16", wide, "TIFF")
     add("tiff cmyk", photo.convert("CMYK"), "TIFF")
+    big = io.BytesIO()
+    photo.save(big, "TIFF", big_tiff=True)
+    found["tiff big"] = Picture(big.getvalue(), (_trailing,), _tail_cut)
     add("avif", photo, "AVIF")
     return found
 
@@ -92,7 +95,8 @@ def edited(name: str) -> bytes:
         return _anyhow(picture.data, rng)
     data = picture.data
     # Those that take the file apart before those that leave a rest.
-    for place in sorted(rng.sample(range(len(picture.harmless)), rng.randint(1, 2))):
+    count = min(rng.randint(1, 2), len(picture.harmless))
+    for place in sorted(rng.sample(range(len(picture.harmless)), count)):
         data = picture.harmless[place](data, rng)
     return data
 
@@ -107,9 +111,9 @@ def _anyhow(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.randint(1, 6)):
         at = rng.randrange(len(changed) + 1)
-        # Headers are short, and matter most.
-        at = min(at, 600) if rng.random() < 0.5 else at
-        length = rng.choice((1, 1, 1, 2, 4, 30))
+        # Headers are short, and matter most; the first numbers are sizes and places.
+        at = rng.choice((at, at, min(at, 600), min(at, 600), rng.choice((4, 8, 12, 16))))
+        length = rng.choice((1, 1, 1, 2, 4, 8, 30))
         match rng.randrange(6):
             case 0 | 1:
                 changed[at : at + length] = rng.randbytes(length)

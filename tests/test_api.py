@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from flowers_onnx import (
     Prediction,
     UsageError,
 )
+from flowers_onnx.pixels import Decoded
 
 
 def test_public_names_are_the_exported_ones() -> None:
@@ -68,6 +70,42 @@ def test_all_kinds_of_source_agree(classifier: Classifier, sample: Path) -> None
             assert (prediction.width, prediction.height) == image.size
     assert expected.sha256 == hashlib.sha256(data).hexdigest()
     assert expected.path == str(sample)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])  # small, and too large to be held
+@pytest.mark.parametrize("how", ["in place", "replaced", "cut", "grown"])
+def test_hash_and_label_are_of_the_same_bytes(
+    classifier: Classifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    how: str,
+) -> None:
+    path, other = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    Image.new("RGB", (1690, 1710), "red").save(path)
+    Image.new("RGB", (1710, 1690), "blue").save(other)
+    before, after = path.read_bytes(), other.read_bytes()
+    after = {"cut": after[: len(after) // 2], "grown": after + bytes(1000)}.get(how, after)
+    photos = importlib.import_module("flowers_onnx.photos")
+    decode = photos.decode
+
+    def changing(file: BinaryIO, *options: Any) -> Decoded:
+        """The file changes between hash and picture."""
+        if how == "replaced":
+            other.replace(path)
+        else:
+            path.write_bytes(after)
+        decoded: Decoded = decode(file, *options)
+        return decoded
+
+    monkeypatch.setattr(photos, "decode", changing)
+    result = classifier.result(path)
+    monkeypatch.undo()
+    expected = before if suffix == ".jpg" or how == "replaced" else after
+    assert result.sha256 == hashlib.sha256(expected).hexdigest()
+    alone = classifier.result(expected)
+    assert dataclasses.replace(result, path=None) == alone
+    assert alone.ok == (expected == before or how != "cut")
 
 
 def test_a_prediction_is_frozen_and_ordered(classifier: Classifier, sample: Path) -> None:

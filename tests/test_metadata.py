@@ -9,28 +9,11 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from models import onnx_file
 
 from flowers_onnx import Classifier, ModelError
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number: int, data: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def onnx_file(properties: dict[str, str], graph: bytes = b"") -> bytes:
-    """A protocol buffer shaped like a ``ModelProto``."""
-    entries = (field(1, k.encode()) + field(2, v.encode()) for k, v in properties.items())
-    return b"\x08\x0a" + field(7, graph) + b"".join(field(14, entry) for entry in entries)
 
 
 def preprocess(**changes: object) -> str:
@@ -89,6 +72,10 @@ def test_any_bytes_are_a_model_error(tmp_path_factory: pytest.TempPathFactory, d
         ({"input_size": "big"}, "metadata of"),
         ({"labels": "[]"}, "no labels"),
         ({"labels": '[{"class_id": 1, "label": 5}]'}, "names must be text"),
+        ({"labels": '[{"class_id": null, "label": "rose"}]'}, "class_id must be"),
+        ({"labels": '[{"class_id": NaN, "label": "rose"}]'}, "metadata of"),
+        ({"metrics": '{"top1": NaN}'}, "metadata of"),
+        ({"metrics": '{"top1": 1e999}'}, "metadata of"),
         ({"input_size": "-3"}, "unknown preprocessing"),
         ({"preprocess": preprocess(resize="squash")}, "unknown preprocessing"),
         ({"preprocess": preprocess(kernel="magic")}, "unknown preprocessing"),

@@ -104,7 +104,7 @@ def test_one_photo_takes_little_memory(sample: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-@pytest.mark.parametrize("megabytes", [110, 130, 155])
+@pytest.mark.parametrize("megabytes", [110, 130, 150])
 def test_too_little_memory_is_told_in_one_line(sample: Path, megabytes: int) -> None:
     done = subprocess.run(
         ["sh", "-c", f'ulimit -v {megabytes * 1024}; exec "$@"', "sh", FLOWERS, "classify", sample],

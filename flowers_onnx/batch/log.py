@@ -31,7 +31,8 @@ class Log:
         """Tell of an event; ``fields`` are for the JSON only."""
         if self._json:
             now = datetime.now(UTC).isoformat()
-            say(json.dumps({"severity": severity, "time": now, "message": message, **fields}))
+            line = {"severity": severity, "time": now, "message": message, **fields}
+            say(json.dumps(line, allow_nan=False))
         else:
             say(f"flowers: {message}")
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from flowers_onnx.concurrency import End, source_thread, try_start
 from flowers_onnx.results import Query, Result
 from flowers_onnx.sources import Unreadable
-from flowers_onnx.storage import Admit
 from flowers_onnx.storage.images import BoundedReader, Read, read_image
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 
 if TYPE_CHECKING:
     from flowers_onnx.classifier import Classifier

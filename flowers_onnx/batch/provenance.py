@@ -33,5 +33,5 @@ class Provenance:
 
     def write(self, uri: str) -> None:
         """Put the record at ``uri``, a path or in a bucket; raises ``StorageError``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         store_for(uri).write(uri, text.encode("utf-8", "backslashreplace"))

@@ -22,6 +22,7 @@ def load(path: str) -> Document:
     """A result that was saved with ``--format json``, known to be whole; raises ``UsageError``."""
     try:
         content = json.loads(read_text(path))
+        json.dumps(content, allow_nan=False)
         if content["kind"] != KIND:
             raise ValueError("of another kind")
     except OSError as error:

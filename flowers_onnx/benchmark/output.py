@@ -19,10 +19,11 @@ def write(format: str, result: Document, stream: TextIO) -> None:
     """Write ``result`` to ``stream``; ``format`` is one of ``--format``'s."""
     match format:
         case "json":
-            stream.write(json.dumps(result, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
         case "jsonl":
             stream.writelines(
-                json.dumps(line, ensure_ascii=False) + "\n" for line in _records(result)
+                json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
+                for line in _records(result)
             )
         case "csv":
             rows = [_flat(result, row) for row in result["rows"]]

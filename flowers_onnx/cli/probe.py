@@ -49,7 +49,7 @@ def main(words: list[str]) -> NoReturn:
 
         stamps["peak_rss"] = peak_rss()
         stamps["leaving"] = perf_counter()
-        print(json.dumps(stamps), flush=True)
+        print(json.dumps(stamps, allow_nan=False), flush=True)
     os._exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import BinaryIO
 
 from PIL import Image
@@ -13,33 +14,48 @@ from flowers_onnx.pixels.splice import Part, spliced
 
 #: How each of its pictures is coded: behind version and level, a byte of flags.
 _CODING = re.compile(rb"av1C\x81.(.)", re.DOTALL)
+#: The size of a picture, or of the grid that holds it.
+_SIZE = re.compile(rb"ispe\0{4}(.{8})", re.DOTALL)
 _HIGH, _MONOCHROME, _HALF_WIDTH, _HALF_HEIGHT = 0x40, 0x10, 0x08, 0x04
+#: What says that a picture is another one's transparency.
+_TRANSPARENCY = b"auxC"
 #: An item's type, behind its number and protection: EXIF, or XMP.
 _METADATA = re.compile(rb"infe(?:\x02.{7}|\x03.{9})(Exif|mime)", re.DOTALL)
 _MOST = 1 << 20
 
 
 class FormatReader(Reader):
-    """Pillow's way."""
+    """Pillow's way, which reads the whole file when it opens it."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        super().__init__(name, file)
+        self._start, self._boxes = _index(file)
+        self._length = file.seek(0, 2)
+        file.seek(0)
+
+    def early_need(self) -> Need | None:
+        sizes = [struct.unpack(">II", size) for size in _SIZE.findall(self._boxes)]
+        bands = 4 if _TRANSPARENCY in self._boxes else 3
+        return self._need(max(sizes, key=area), bands) if sizes else None
 
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
-        """The file, the planes, what libavif makes of them for Pillow, and Pillow's image."""
-        length = self.file.seek(0, 2)
-        each = _plane_bytes(_index(self.file)[1]) * 1.25 + (7 if image.mode == "RGB" else 8)
-        return Need(size, area(size), int(area(size) * each) + length)
+        return self._need(size, len(image.getbands()))
+
+    def _need(self, size: tuple[int, int], bands: int) -> Need:
+        """The file, its planes, what libavif makes of them for Pillow, and Pillow's image."""
+        each = _plane_bytes(self._boxes) * 1.25 + bands + 4
+        return Need(size, area(size), int(area(size) * each) + self._length)
 
     def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002
         """The same file where these items are of no known type; nothing else moves."""
-        start, index = _index(self.file)
-        places = [start + found.start(1) for found in _METADATA.finditer(index)]
+        places = [self._start + found.start(1) for found in _METADATA.finditer(self._boxes)]
         if not places:
             return None
         parts, done = list[Part](), 0
         for place in places:
             parts += [(done, place), b"free"]
             done = place + 4
-        parts.append((done, self.file.seek(0, 2)))
-        return Mended(spliced(self.file, parts), {})
+        return Mended(spliced(self.file, [*parts, (done, self._length)]), {})
 
 
 def _index(file: BinaryIO) -> tuple[int, bytes]:

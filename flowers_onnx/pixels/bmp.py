@@ -53,8 +53,9 @@ class FormatReader(Reader):
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:
         """Pillow unpacks run lengths into bytes of its own, twice."""
         need = need_of(image, size)
-        is_packed = self._compression in {_RLE8, _RLE4}
-        return need._replace(bytes=need.bytes + 2 * area(size) * is_packed)
+        if self._compression in {_RLE8, _RLE4}:
+            need.bytes += 2 * area(size)
+        return need
 
     def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002
         """Run lengths that end early, as they may: what is left out has the first colour."""

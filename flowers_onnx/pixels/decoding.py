@@ -35,7 +35,8 @@ _MENDABLE = {"corrupt", "truncated", "unsupported"}
 
 import_before_fork(
     [
-        *("ctypes", "flowers_onnx.camera_raw", "flowers_onnx.pixels.jpeg_mending"),
+        *("ctypes", "flowers_onnx.camera_raw", "flowers_onnx.tiff_directory"),
+        *(f"flowers_onnx.pixels.{name}" for name in ("jpeg_mending", "tiff_mending", "quiet")),
         *(f"flowers_onnx.pixels.{name.lower()}" for name in (*_OWN_WAY, "colour")),
         *(f"PIL.{name}" for name in READABLE.values()),
     ]

@@ -64,7 +64,7 @@ class FormatReader(Reader):
     def confirm(self, file: BinaryIO, max_pixels: int) -> None:
         if file is self.file and self._ends_in_zeros():
             raise decoding_error(EOFError())
-        if self._is_doubtful and self.header.scan:
+        if self._is_doubtful:
             from flowers_onnx.pixels.jpeg_mending import is_cut
 
             if is_cut(self, self.header, max_pixels):
@@ -73,13 +73,13 @@ class FormatReader(Reader):
     def _ends_in_zeros(self) -> bool:
         """Whether zeros stand where the rest should be: a download, or a card, that failed."""
         self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - ZEROS))
-        if self.file.read(ZEROS).strip(b"\0") or self.header.scan is None:
+        if self.file.read(ZEROS).strip(b"\0") or self.header.data is None:
             return False
-        markers = (marker for _, marker in picture_markers(self.file, self.header.scan.data))
+        markers = (marker for _, marker in picture_markers(self.file, self.header.data))
         return EOI not in markers
 
     def mended(self, max_pixels: int) -> Mended | None:
-        if self.header.scan is None:
+        if self.header.data is None:
             return None
         from flowers_onnx.pixels.jpeg_mending import mended_jpeg  # what a whole file does without
 
@@ -87,10 +87,10 @@ class FormatReader(Reader):
 
     def _keeps_coefficients(self) -> bool:
         """Whether it is held in memory whole: progressive, or with several scans."""
-        frame, scan = self.header.frame, self.header.scan
-        if frame is None or scan is None:
+        frame = self.header.frame
+        if frame is None or self.header.data is None:
             return False
-        return frame.marker in _PROGRESSIVE or scan.components < len(frame.components)
+        return frame.marker in _PROGRESSIVE or self.header.scanned < len(frame.components)
 
     def _check_scans(self) -> None:
         """Refuse a JPEG whose decoder would go over all of it again and again.
@@ -98,8 +98,8 @@ class FormatReader(Reader):
         A scan takes 20 bytes in the file, and as long to decode as the picture is large: minutes,
         in a file of 100 KB.
         """
-        start, scans = self.header.scan.data if self.header.scan else 0, 1
-        for _, marker in picture_markers(self.file, start):
+        scans = 1
+        for _, marker in picture_markers(self.file, self.header.data or 0):
             if marker != SOS:
                 return
             scans += 1
@@ -119,5 +119,5 @@ def _refuse_variants(frame: Frame) -> None:
         raise unsupported(f"{frame.bits}-bit JPEG")
     if len(frame.components) == 2:
         raise unsupported("a JPEG of two colours")
-    if not frame.height:
+    if not frame.size[1]:
         raise unsupported("a JPEG that tells its height behind its pixels")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.errors import DAMAGED
@@ -23,55 +23,40 @@ _MOST_RUBBISH = 1 << 16
 _BLOCK = 1 << 20
 #: Ten times as many as the largest file has of the largest ones.
 _MOST_SEGMENTS = 10_000
-_PICTURE_MARKER = re.compile(rb"\xff[\xd8-\xda]")
+#: Its marker, the first byte behind that, and where it ends. Tuples and plain classes here:
+#: each named tuple would cost the start of every process a thousandth.
+Segment = tuple[int, int, int]
+#: A component's number, and how many samples of it, across and down, stand for the most of any.
+Component = tuple[int, int, int]
 
 
-class Segment(NamedTuple):
-    """``start`` is the first byte behind the marker."""
-
-    marker: int
-    start: int
-    end: int
-
-
-class Component(NamedTuple):
-    """One colour, and how many samples of it stand for the most of any."""
-
-    id: int
-    across: int
-    down: int
-
-
-class Frame(NamedTuple):
+class Frame:
     """What the picture is: its variant is that of ``marker``."""
 
-    marker: int
-    bits: int
-    width: int
-    height: int
-    components: tuple[Component, ...]
+    def __init__(
+        self, marker: int, bits: int, size: tuple[int, int], components: list[Component]
+    ) -> None:
+        self.marker, self.bits, self.size, self.components = marker, bits, size, components
 
     def coefficient_bytes(self) -> int:
         """What all of it takes between the two steps of decoding: two bytes a sample."""
-        across = max((c.across for c in self.components), default=1) or 1
-        down = max((c.down for c in self.components), default=1) or 1
-        columns, rows = -(-self.width // (8 * across)), -(-self.height // (8 * down))
-        return sum(128 * columns * c.across * rows * c.down for c in self.components)
+        across = max((each for _, each, _ in self.components), default=1) or 1
+        down = max((each for _, _, each in self.components), default=1) or 1
+        columns, rows = -(-self.size[0] // (8 * across)), -(-self.size[1] // (8 * down))
+        return sum(128 * columns * h * rows * v for _, h, v in self.components)
 
 
-class Scan(NamedTuple):
-    """A scan's header: how many components it holds, and where its data begins."""
+class Header:
+    """What stands before the data of the first scan, which begins at ``data``.
 
-    components: int
-    data: int
+    ``scanned`` is how many components that scan holds. None stands for what is missing.
+    """
 
-
-class Header(NamedTuple):
-    """What stands before the data of the first scan; None for what is missing."""
-
-    segments: list[Segment]
-    frame: Frame | None
-    scan: Scan | None
+    def __init__(self) -> None:
+        self.segments = list[Segment]()
+        self.frame: Frame | None = None
+        self.scanned = 0
+        self.data: int | None = None
 
 
 def read_header(file: BinaryIO) -> Header:
@@ -79,18 +64,19 @@ def read_header(file: BinaryIO) -> Header:
 
     Raises ``ImageError`` for one of more segments than a decoder can keep.
     """
-    found, frame = list[Segment](), None
+    header = Header()
     for segment in _segments(file):
-        if len(found) == _MOST_SEGMENTS:
+        marker, start, end = segment
+        if len(header.segments) == _MOST_SEGMENTS:
             raise ImageError("corrupt", DAMAGED)
-        found.append(segment)
-        if segment.marker in FRAMES:
-            frame = _frame(segment.marker, file.read(segment.end - segment.start)[2:])
-        elif segment.marker == SOS:
-            content = file.read(segment.end - segment.start)
-            scan = Scan(content[2] if len(content) > 2 else 0, segment.end)
-            return Header(found, frame, scan)
-    return Header(found, frame, None)
+        header.segments.append(segment)
+        if marker in FRAMES:
+            header.frame = _frame(marker, file.read(end - start)[2:])
+        elif marker == SOS:
+            header.scanned = (file.read(3) + bytes(3))[2]
+            header.data = end
+            break
+    return header
 
 
 def _segments(file: BinaryIO) -> Iterator[Segment]:
@@ -109,7 +95,7 @@ def _segments(file: BinaryIO) -> Iterator[Segment]:
             start = position + 2
             position = start + max(2, head[2] << 8 | head[3])
             file.seek(start)
-            yield Segment(head[1], start, position)
+            yield head[1], start, position
         else:
             return
 
@@ -118,19 +104,19 @@ def _frame(marker: int, content: bytes) -> Frame | None:
     if len(content) < 6 or len(content) < 6 + 3 * content[5]:
         return None
     parts = [content[at : at + 3] for at in range(6, 6 + 3 * content[5], 3)]
-    components = tuple(Component(name, both >> 4, both & 15) for name, both, _ in parts)
+    components = [(number, both >> 4, both & 15) for number, both, _ in parts]
     height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
-    return Frame(marker, content[0], width, height, components)
+    return Frame(marker, content[0], (width, height), components)
 
 
 def picture_markers(file: BinaryIO, start: int) -> Iterator[tuple[int, int]]:
     """Place and code of SOI, SOS and EOI from ``start`` on: none is ever in a scan's data."""
-    position = start
+    position, pattern = start, re.compile(rb"\xff[\xd8-\xda]")
     while True:
         file.seek(position)
         if not (block := file.read(_BLOCK)):
             return
-        for found in _PICTURE_MARKER.finditer(block):
+        for found in pattern.finditer(block):
             yield position + found.start(), block[found.start() + 1]
         is_cut = block.endswith(b"\xff") and len(block) > 1
         position += len(block) - is_cut

@@ -37,20 +37,20 @@ _NOISE = [hashlib.sha512(bytes([i])).digest().replace(b"\xff", b"\xfe") for i in
 
 def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | None:
     """The first picture's tables and data, with an end; None if pixels are missing."""
-    if header.frame is None or header.scan is None:
+    if header.frame is None or header.data is None:
         return None
     kept, info = _kept(reader.file, header)
-    scans, end = [header.segments[-1].start - 2], None
-    for place, marker in picture_markers(reader.file, header.scan.data):
+    scans, end = [header.segments[-1][1] - 2], None
+    for place, marker in picture_markers(reader.file, header.data):
         if marker == SOS:
             scans.append(place)
         elif marker == EOI:
-            return Mended(spliced(reader.file, [*kept, (header.scan.data, place + 2)]), info)
+            return Mended(spliced(reader.file, [*kept, (header.data, place + 2)]), info)
         else:  # the next picture begins
             end = place
             break
     end, restart = _end_of_data(reader.file, end)
-    parts = [*kept, (header.scan.data, end)]
+    parts = [*kept, (header.data, end)]
     if not _has_all_scans(reader.file, header.frame, scans):
         return None
     check = _Check(reader, parts, list(_continuations(restart)), max_pixels)
@@ -59,14 +59,14 @@ def mended_jpeg(reader: Reader, header: Header, max_pixels: int) -> Mended | Non
 
 def is_cut(reader: Reader, header: Header, max_pixels: int) -> bool:
     """Whether the data ends before the picture does, whatever stands behind it."""
-    if header.scan is None:
+    if header.data is None:
         return False
-    markers = picture_markers(reader.file, header.scan.data)
+    markers = picture_markers(reader.file, header.data)
     behind = next((place for place, marker in markers if marker == EOI), None)
     kept, _ = _kept(reader.file, header)
     end, restart = _end_of_data(reader.file, behind)
     ends = list(_continuations(restart))
-    return not _Check(reader, [*kept, (header.scan.data, end)], ends, max_pixels).is_same(8)
+    return not _Check(reader, [*kept, (header.data, end)], ends, max_pixels).is_same(8)
 
 
 def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
@@ -112,7 +112,7 @@ def _end_of_data(file: BinaryIO, end: int | None) -> tuple[int, int]:
 
 def _has_all_scans(file: BinaryIO, frame: Frame, scans: list[int]) -> bool:
     """Whether these bring each coefficient of each component down to its last bit."""
-    missing = {component.id: [True] * 64 for component in frame.components}
+    missing = {number: [True] * 64 for number, _, _ in frame.components}
     for place in scans:
         file.seek(place + 4)
         count = int.from_bytes(file.read(1), "big")

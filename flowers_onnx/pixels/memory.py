@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
@@ -30,16 +30,15 @@ _memory = Budget(_SHARED_BYTES)
 after_fork(_memory.renew)
 
 
-class Need(NamedTuple):
+class Need:
     """What an image takes.
 
     ``size`` is its own, ``pixels`` are those that its decoder makes, and ``bytes`` the most that is
     held for it at one time.
     """
 
-    size: tuple[int, int]
-    pixels: int
-    bytes: int
+    def __init__(self, size: tuple[int, int], pixels: int, bytes: int) -> None:
+        self.size, self.pixels, self.bytes = size, pixels, bytes
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -11,15 +11,15 @@ from flowers_onnx.image_formats import READABLE
 from flowers_onnx.pixels.memory import Need, need_of
 
 
-class Mended(NamedTuple):
+class Mended:
     """The same picture without what isn't needed for its pixels.
 
     ``info`` is what Pillow's ``Image.info`` would have had of it: EXIF and XMP, which say how it is
     turned, and its colour profile.
     """
 
-    file: BinaryIO
-    info: dict[str, Any]
+    def __init__(self, file: BinaryIO, info: dict[str, Any]) -> None:
+        self.file, self.info = file, info
 
 
 class Reader:

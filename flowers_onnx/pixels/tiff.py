@@ -98,7 +98,7 @@ class FormatReader(Reader):
         """With the file, where Pillow has libtiff read one that isn't ours."""
         need = super().need(image, size)
         held = self._held if getattr(image, "use_load_libtiff", False) else 0
-        return need._replace(bytes=need.bytes + held)
+        return Need(need.size, need.pixels, need.bytes + held)
 
     def mended(self, max_pixels: int) -> Mended | None:  # noqa: ARG002
         """The first picture with the tags that it needs; none if that was tried already."""

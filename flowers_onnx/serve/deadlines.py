@@ -235,7 +235,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer a request that never gets as far as the application."""
         self._refused = True
         self._stop_waiting()
-        body = json.dumps(problem.to_record(None)).encode()
+        body = json.dumps(problem.to_record(None), allow_nan=False).encode()
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {MEDIA_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"

@@ -106,7 +106,7 @@ class Log(logging.Handler):
         super().close()
 
     def _put_json(self, line: dict[str, Any]) -> None:
-        self._put(json.dumps(line))
+        self._put(json.dumps(line, allow_nan=False))
 
     def _put(self, line: str) -> None:
         if len(self._lines) >= _WAITING:

@@ -11,11 +11,8 @@ from typing import Protocol
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.sources import ignore
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 from flowers_onnx.storage.uris import scheme_of
-
-#: Is told how many bytes will be held in memory, before they are; it may wait.
-Admit = Callable[[int], None]
 
 
 class Store(Protocol):

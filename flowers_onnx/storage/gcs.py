@@ -15,10 +15,9 @@ from urllib.parse import quote, urlencode
 
 from flowers_onnx.errors import ImageErrorCode, StorageError, UsageError
 from flowers_onnx.extras import missing_extra
-from flowers_onnx.storage import Admit
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 from flowers_onnx.storage.uris import object_uri, split_object
 
 try:
@@ -164,7 +163,7 @@ def _multipart(name: str, data: bytes, boundary: str) -> list[bytes]:
     """An object's name and content, as Google's client sends a small object; nothing is copied."""
     head = (
         f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
-        f"{json.dumps({'name': name})}\r\n"
+        f"{json.dumps({'name': name}, allow_nan=False)}\r\n"
         f"--{boundary}\r\nContent-Type: {_BYTES['Content-Type']}\r\n\r\n"
     )
     return [head.encode(), data, f"\r\n--{boundary}--\r\n".encode()]

@@ -15,8 +15,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
 from flowers_onnx.errors import StorageError
-from flowers_onnx.storage import Admit
 from flowers_onnx.storage.failures import one_line, refuse_larger
+from flowers_onnx.storage.item import Admit
 
 #: Pauses of 0, 1, 2, 4, 8 and 16 seconds and some jitter: half a minute in all.
 RETRIES = urllib3.Retry(

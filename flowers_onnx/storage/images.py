@@ -10,8 +10,8 @@ from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError, OutputError, StorageError, UsageError
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.sources import RawFiles, Unreadable, ignore
-from flowers_onnx.storage import Admit, store_for
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage import store_for
+from flowers_onnx.storage.item import Admit, Item
 from flowers_onnx.storage.uris import local_path
 
 #: What may be held of images at one time: as much as a single one may have.
@@ -58,7 +58,7 @@ def read_image(item: Item, admit: Admit | None = None) -> Read:
 
 
 class BoundedReader:
-    """Reads images for many threads, which together hold at most 64 MiB of them at a time.
+    """Reads images for many threads, which together hold at most 80 MiB of them at a time.
 
     That is from when an image is asked for to when all is done with it. One whose size the
     listing doesn't tell is asked for first, and waits when its size is known.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+#: Is told how many bytes will be held in memory, before they are; it may wait.
+Admit = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from dataclasses import replace
 from flowers_onnx.atomic import create, replacing
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.sources import STDIN, Unreadable, expand, ignore, open_at_once
-from flowers_onnx.storage import Admit
 from flowers_onnx.storage.failures import of_file, refuse_larger, reported
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 from flowers_onnx.storage.uris import file_uri, literal_prefix, path_of
 
 

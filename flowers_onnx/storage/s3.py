@@ -13,10 +13,9 @@ from typing import Any
 
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.extras import missing_extra
-from flowers_onnx.storage import Admit
 from flowers_onnx.storage.buckets import BucketStore
 from flowers_onnx.storage.failures import one_line, refuse_larger, reported, unless_missing
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 from flowers_onnx.storage.uris import object_uri, split_object
 
 try:

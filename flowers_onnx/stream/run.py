@@ -16,8 +16,6 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.concurrency import Budget
@@ -83,8 +81,7 @@ class _Stream:
         for descriptor in (_STDIN, _STDOUT):
             with contextlib.suppress(OSError, AttributeError):  # Windows before Python 3.12
                 os.set_blocking(descriptor, True)
-        size = self._classifier.info.preprocess.size
-        self._classifier.classify(np.zeros((size, size, 3), np.uint8))  # the first one is slow
+        self._classifier.warm_up()
         with _on_sigterm(self.stop):
             self._give(_line(self._ready()))
             self._reader.start()
@@ -231,7 +228,7 @@ def _on_sigterm(stop: Any) -> Iterator[None]:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    text = json.dumps(record, ensure_ascii=False)
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 

@@ -277,7 +277,8 @@ def _parse(line: bytes) -> AnyRow | None:
 
 
 def _line(record: AnyRow) -> bytes:
-    return json.dumps(record).encode() + b"\n"  # ASCII: nothing in it can be cut in two
+    # ASCII: nothing in it can be cut in two.
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -89,3 +89,4 @@ def test_a_count_that_fails_costs_only_the_estimate(monkeypatch: pytest.MonkeyPa
     now = 1002.0
     log.progress(10, 0, "all well")
     assert terminal.getvalue() == "\r\x1b[K10 images, 5 a second: all well"
+    log.close()

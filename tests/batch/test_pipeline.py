@@ -22,8 +22,7 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.results import Failure, Query, Result
 from flowers_onnx.sources import Unreadable
-from flowers_onnx.storage import Admit
-from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.item import Admit, Item
 
 MEGABYTE = 1 << 20
 

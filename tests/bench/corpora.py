@@ -206,6 +206,8 @@ def _command(folder: str, found: list[File]) -> None:
     for one in found:
         row = rows.pop(one.path, None)
         if row is None:
+            if one.ours.status == "unsupported" and one.format not in READABLE:
+                continue  # no photo, and so left out of a folder
             said = ("not listed", "", 0)
         elif row["error"]:
             said = (row["error"]["code"], "", 0)

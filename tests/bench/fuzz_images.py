@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -107,12 +108,15 @@ def _decoder() -> Callable[[bytes], Outcome]:
         reset_peak()
         before, started = memory("VmRSS"), time.perf_counter()
         code, text, pixels = "ok", "", None
-        try:
-            pixels = decode(io.BytesIO(data), _PREPROCESS).pixels
-        except ImageError as error:
-            code, text = error.code, str(error)
-        except BaseException as error:
-            code, text = "raised", f"{type(error).__name__}: {error}"
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            try:
+                pixels = decode(file, _PREPROCESS).pixels
+            except ImageError as error:
+                code, text = error.code, str(error)
+            except BaseException as error:
+                code, text = "raised", f"{type(error).__name__}: {error}"
         taken = time.perf_counter() - started
         return Outcome(code, text, pixels, taken, memory("VmHWM") - before)
 

@@ -120,8 +120,8 @@ CASES = [
     Case("TIFF 26 MP Deflate", "tif", saved(CAMERA, compression="tiff_deflate")),
     Case("TIFF 26 MP Deflate, one strip", "tif",
          saved(CAMERA, compression="tiff_deflate", strip_size=1 << 30)),
-    Case("TIFF 20 MP raw", "tif", saved((5472, 3648))),
-    Case("BMP 20 MP", "bmp", saved((5472, 3648))),
+    Case("TIFF 26 MP raw", "tif", saved(CAMERA)),
+    Case("BMP 26 MP", "bmp", saved(CAMERA)),
     Case("GIF 26 MP", "gif", saved(CAMERA, "P")),
     Case("GIF 26 MP transparent", "gif", saved(CAMERA, "P", transparency=3)),
 ]  # fmt: skip

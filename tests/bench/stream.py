@@ -41,7 +41,7 @@ def main(folder: str, *, rounds: int = 20, block: int = 25, photos: int = 10_000
 def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> None:
     classifier = Classifier()
     preprocess = classifier.info.preprocess
-    session = Session(classifier.info.path, preprocess.size)
+    session = Session(classifier.info.path, preprocess.size, len(classifier.info.labels))
 
     def bare(path: str) -> None:
         with open(path, "rb") as file:

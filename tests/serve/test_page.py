@@ -236,7 +236,7 @@ def test_many_photos_and_what_is_none(
     noise_pictures(tmp_path, 12, seed=3)
     (tmp_path / "cut.jpg").write_bytes(sample.read_bytes()[:3000])
     (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    (tmp_path / "x.psd").write_bytes(b"8BPS\0\1" + bytes(200))
     (tmp_path / "<b>notes.txt").write_text("no photo")
     tab = browser.open(server.url, lang="en")
     files = [sample, *sorted(tmp_path.iterdir())]
@@ -249,7 +249,7 @@ def test_many_photos_and_what_is_none(
         "broken.jpg": reasons["broken.jpg"],
         "cut.jpg": words["truncated"],
         "empty.png": words["is_empty"],
-        "x.heic": words["unsupported"],
+        "x.psd": words["unsupported"],
         "<b>notes.txt": words["not_an_image"],
     }
     assert reasons["broken.jpg"] in {words["truncated"], words["corrupt"]}

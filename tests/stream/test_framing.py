@@ -35,8 +35,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_limits_are_pinned() -> None:
-    assert MAX_BYTES == 67_108_864
-    assert framing.MAX_LINE == 90_527_061  # such a photo in base64, and 1 MB
+    assert MAX_BYTES == 83_886_080
+    assert framing.MAX_LINE == 112_896_682  # such a photo in base64, and 1 MB
 
 
 @pytest.mark.usefixtures("small")

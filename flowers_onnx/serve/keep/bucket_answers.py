@@ -123,7 +123,8 @@ class BucketAnswers:
             await self._create(f"{digest}/released-{number}", {})
 
     async def _create(self, name: str, value: dict[str, Any]) -> bool:
-        return await self._place.create(f"idempotency/{name}", json.dumps(value).encode())
+        data = json.dumps(value, allow_nan=False).encode()
+        return await self._place.create(f"idempotency/{name}", data)
 
     async def _read(self, name: str) -> dict[str, Any] | None:
         data = await self._place.read(f"idempotency/{name}")

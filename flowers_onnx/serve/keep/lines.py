@@ -64,7 +64,7 @@ def _today() -> date:
 
 
 def _line(row: TraceRow) -> bytes:
-    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(row, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def _without_photo(row: TraceRow) -> bytes:

@@ -81,7 +81,7 @@ class Ring:
     def to_json(self) -> bytes:
         """The file's content."""
         document = {"schema": SCHEMA, "keys": [entry.to_record() for entry in self.entries]}
-        return (json.dumps(document, indent=1) + "\n").encode()
+        return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
 
 
 def ring_of(content: bytes) -> Ring:

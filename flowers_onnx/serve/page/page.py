@@ -101,7 +101,7 @@ class Page:
             "size": _size(self._max_body),
             "words": SCRIPT[lang],
         }
-        return json.dumps(data, ensure_ascii=False)
+        return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
     def _key(self, words: Words) -> str:
         if self._auth == "none":

@@ -71,8 +71,35 @@ def _vips(path: str, format: str) -> Picture:
 
 
 def _vips_managed(path: str, format: str) -> Picture:
-    """The only one that converts colours, and so only asked where there is a profile."""
-    return _vips_read(path, managed=True)
+    """Asked where there is a profile, or a PNG's gamma; IM and exiftool read HEIC for it."""
+    if format == "PNG" and (gamma := _gamma(path)):
+        light = (np.arange(256) / 255) ** (1 / gamma)
+        table = (light ** (1 / 2.2) * 255).round().astype(np.uint8)
+        return Picture(table[_vips(path, format).pixels])
+    if format != "HEIC":
+        return _vips_read(path, managed=True)
+    import pyvips
+
+    command = ["exiftool", "-b", "-ICC_Profile", path]
+    profile = subprocess.run(command, capture_output=True, check=True).stdout
+    if not profile:
+        raise ValueError("no profile")
+    with tempfile.NamedTemporaryFile(suffix=".icc") as file:
+        file.write(profile)
+        file.flush()
+        image = pyvips.Image.new_from_array(_magick(path, format).pixels)
+        image = image.copy(interpretation="srgb")
+        managed = image.icc_transform("srgb", input_profile=file.name)
+        return Picture(_rgb(np.asarray(managed.numpy(), np.uint8)))
+
+
+def _gamma(path: str) -> float | None:
+    """What a PNG's gAMA says, where nothing that counts before it says otherwise."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 16).partition(b"IDAT")[0]
+    if any(kind in head for kind in (b"cICP", b"iCCP", b"sRGB")) or b"gAMA" not in head:
+        return None
+    return int.from_bytes(head.partition(b"gAMA")[2][:4], "big") / 100_000 or None
 
 
 def _vips_read(path: str, *, managed: bool) -> Picture:

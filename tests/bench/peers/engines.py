@@ -21,6 +21,7 @@ from flowers_onnx.pixels import Pixels
 
 ROOT = Path(__file__).parents[3]
 SIZE = 224
+CLASSES = 102
 
 Run = Callable[[Pixels], np.ndarray]
 #: Arguments: the model file, the number of threads.
@@ -44,7 +45,7 @@ def _flowers(path: Path, threads: int) -> Run:
     from flowers_onnx.runtime import Session
 
     del threads  # this program gives a photo one thread, and uses others for other photos
-    return Session(str(path), SIZE).probabilities
+    return Session(str(path), SIZE, CLASSES).probabilities
 
 
 def _onnxruntime(path: Path, threads: int) -> Run:
