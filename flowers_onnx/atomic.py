@@ -209,18 +209,21 @@ def _give_name(name: str, another: str) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without links: not in one step, but only once
-        os.close(os.open(another, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(another, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _mode_of(name) or 0o600))
         try:
             _copy(name, another)
         except BaseException:
-            os.unlink(another)
+            _unlink(another)
             raise
 
 
 def _copy(name: str, another: str) -> None:
     import shutil
 
-    with open(name, "rb") as source, open(another, "wb") as copy:
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags, _mode_of(name) or 0o600)  # a private file stays one
+
+    with open(name, "rb") as source, open(another, "wb", opener=opener) as copy:
         shutil.copyfileobj(source, copy)
         copy.flush()
         synced(copy.fileno())

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -107,6 +107,32 @@ class Budget:
         return not self._used or self._used + cost <= self._limit
 
 
+class Workers:
+    """A pool's threads; where the system gives fewer, those do all, and without any the caller."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self._has_thread = self._is_alone = False
+
+    def begin(self, work: Callable[[S], R], source: S) -> Future[R]:
+        """What ``work`` will make of ``source``, or has made already."""
+        from concurrent.futures import Future
+
+        result = Future[R]()
+        if not self._is_alone:
+            try:
+                self.pool.submit(_settle, result, work, source)
+                self._has_thread = True
+            except RuntimeError as error:
+                if "new thread" not in str(error):  # the program ends
+                    raise
+                # It is in the queue all the same, and a thread that there is will do it.
+                self._is_alone = not self._has_thread
+        if self._is_alone:
+            _settle(result, work, source)
+        return result
+
+
 def map_ordered(
     work: Callable[[S], R], sources: Iterable[S], *, threads: int, ahead: int, name: str
 ) -> Iterator[R]:
@@ -123,37 +149,19 @@ def map_ordered(
     if len(first) == 1:  # nothing to overlap with: spare the threads
         yield work(first[0])
         return
-    from concurrent.futures import Future, ThreadPoolExecutor  # what a single photo does without
+    from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    workers = Workers(ThreadPoolExecutor(threads, thread_name_prefix=name))
     waiting: deque[Future[R]] = deque()
-    has_thread = False
-
-    def begin(source: S) -> Future[R]:
-        nonlocal has_thread
-        result = Future[R]()
-
-        def task() -> None:
-            if not result.done():
-                _settle(result, work, source)
-
-        try:
-            pool.submit(task)
-            has_thread = True
-        except RuntimeError:  # it is in the queue all the same, and a thread there is will do it
-            if not has_thread:
-                task()
-        return result
-
     try:
         for source in chain(first, remaining):
-            waiting.append(begin(source))
+            waiting.append(workers.begin(work, source))
             while waiting and (waiting[0].done() or len(waiting) > ahead):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        workers.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _settle(future: Future[R], work: Callable[[S], R], source: S) -> None:

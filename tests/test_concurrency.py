@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -189,3 +191,29 @@ def test_work_is_done_by_as_many_threads_as_there_are(
         next(results)
     assert sorted(done) == sorted(set(done))
     assert len(started) == granted
+
+
+def test_a_program_that_ends_hangs_on_nothing() -> None:
+    """Other threads' work can't begin any more; that is told, and not waited for."""
+    code = """
+import threading, time
+from flowers_onnx.concurrency import map_ordered
+
+def work(number):
+    time.sleep(0.02)
+    return number
+
+def use():
+    try:
+        for _ in map_ordered(work, range(500), threads=2, ahead=4, name="work"):
+            pass
+    except RuntimeError as error:
+        print(error)
+
+threading.Thread(target=use).start()
+time.sleep(0.3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert "after" in done.stdout and "shutdown" in done.stdout

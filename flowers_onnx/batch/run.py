@@ -17,7 +17,7 @@ from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.tally import Tally, pace
-from flowers_onnx.errors import FlowersError, OutputError, StoppedError, StorageError
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import RawFiles
@@ -177,7 +177,7 @@ class _Batch:
         if tally.images or not self._skipped:  # else the last one still holds
             try:
                 record.write(options.record)
-            except StorageError as error:
+            except FlowersError as error:  # the results themselves are where they should be
                 failure = error
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from flowers_onnx.errors import FlowersError
 
+#: The word by which `flowers_onnx/__main__.py` runs the probe, where `-m` doesn't reach it.
+PROBE = "__probe__"
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -24,14 +27,26 @@ class Finished:
 
 def flowers_command() -> list[str]:
     """The ``flowers`` command of this installation, else its module form."""
+    if _is_frozen():
+        return [sys.executable]
     name = "flowers.exe" if os.name == "nt" else "flowers"
     script = Path(sys.executable).with_name(name)
-    return [str(script)] if script.exists() else module_command("flowers_onnx")
+    return [str(script)] if script.exists() else _module("flowers_onnx")
 
 
-def module_command(module: str) -> list[str]:
-    """``module`` run by this interpreter, which imports nothing from the current folder."""
-    return [sys.executable, "-P", "-m", module]
+def probe_command() -> list[str]:
+    """The same with ``cli/probe.py`` around it."""
+    return [sys.executable, PROBE] if _is_frozen() else _module("flowers_onnx.cli.probe")
+
+
+def _module(name: str) -> list[str]:
+    """Run by this interpreter, which imports nothing from the current folder."""
+    return [sys.executable, "-P", "-m", name]
+
+
+def _is_frozen() -> bool:
+    """Whether the interpreter is part of this program, and takes its words only (PyInstaller)."""
+    return getattr(sys, "frozen", False)
 
 
 def run(command: list[str]) -> Finished:

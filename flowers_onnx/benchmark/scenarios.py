@@ -116,7 +116,7 @@ class Cold:
             "--",
             photo,
         ]
-        traced = processes.run([*processes.module_command("flowers_onnx.cli.probe"), *words])
+        traced = processes.run([*processes.probe_command(), *words])
         real = processes.run([*processes.flowers_command(), *words])
         stamps: Stamps = json.loads(traced.output.splitlines()[-1])
         if peak := stamps["peak_rss"]:

@@ -64,6 +64,10 @@ def positive(flag: str, text: str) -> float:
 
 def new_file(flag: str, text: str) -> str:
     """The name of a file here, to be written; - is standard output."""
+    from flowers_onnx.file_uris import is_file_uri, path_of_file
+
+    if is_file_uri(text):
+        return path_of_file(text)
     if "://" in text:
         raise UsageError(f"--{flag} needs a file on this machine, not {text!r}")
     return text

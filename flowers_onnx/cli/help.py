@@ -29,7 +29,7 @@ Commands:
 
 Exit codes: 0 all done, 1 some inputs failed (benchmark: it got slower), 2 wrong usage,
 3 no usable model, 4 results can't be written, 5 the run stopped and published
-nothing, 130 interrupted, 143 terminated.
+nothing, 129 hung up, 130 interrupted, 143 terminated.
 """
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
-from flowers_onnx.concurrency import Budget
+from flowers_onnx.concurrency import Budget, Workers
 from flowers_onnx.console import say
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
 from flowers_onnx.record import RECORD_SCHEMA
@@ -42,7 +42,7 @@ _UNANSWERED = "requests were left without an answer"
 
 
 def run(options: Options) -> int:
-    """Say that we are ready, then answer standard input until its end, or SIGTERM.
+    """Say that we are ready, then answer standard input until its end, SIGTERM or SIGHUP.
 
     Returns 0, or that of SIGTERM if it left requests without an answer. Raises ``ModelError``
     before the first, ``OutputError`` if answers can't be written or their reader has left,
@@ -63,7 +63,8 @@ class _Stream:
     def __init__(self, classifier: Classifier, framing: str, query: Query) -> None:
         self._classifier, self._query = classifier, query
         self._framing, self._parse = framing, PARSERS[framing]
-        self._workers = ThreadPoolExecutor(classifier.threads, thread_name_prefix="flowers-worker")
+        pool = ThreadPoolExecutor(classifier.threads, thread_name_prefix="flowers-worker")
+        self._workers = Workers(pool)
         self._requests = Budget(2 * classifier.threads)
         self._bytes = Budget(_MAX_WAITING_BYTES)
         #: Answers in the order of their requests; None ends the stream. Not a `Queue`: a
@@ -144,7 +145,7 @@ class _Stream:
                     self._bytes.take(len(frame.data))
                     if self._stopping:
                         return
-                    answer = self._workers.submit(self._answer, frame)
+                    answer = self._workers.begin(self._answer, frame)
                     self._answers.put((len(frame.data), answer))
         except Exception as error:  # told by the thread that writes
             self._read_error = error
@@ -220,11 +221,16 @@ def _on_sigterm(stop: Any) -> Iterator[None]:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         stop()
 
-    before = signal.signal(signal.SIGTERM, handle)
+    numbers = [signal.SIGTERM]
+    # The terminal has gone; `nohup` has us ignore that.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = [(number, signal.signal(number, handle)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _line(record: dict[str, Any]) -> bytes:

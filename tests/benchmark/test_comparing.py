@@ -204,7 +204,7 @@ def test_what_cannot_be_compared_is_said_before_measuring(
         "other.json": (changed(["rows", 0, "scenario"], "server"), "no row of the same"),
         "facts.json": (changed(["environment"], None), "is broken"),
         "zero.json": (changed(samples, [[0.0]]), "is broken"),
-        "infinite.json": (changed(samples, [[float("inf")]]), "is no result"),
+        "infinite.json": (changed(samples, [[float("inf")]]), "is broken"),
         "text.json": (changed(samples, "text"), "is broken"),
         "ragged.json": (changed(samples, [[1.0], [1.0, 1.0]]), "is broken"),
         "figures.json": (changed(["rows", 0, "ms"], {}), "is broken"),

@@ -88,9 +88,17 @@ def test_the_result_has_the_form_that_is_declared(measured: Document) -> None:
         assert list(part) == list(form.__annotations__)
 
 
-def test_the_probe_does_what_the_command_does(flowers: Run, sample: Path) -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_probe_does_what_the_command_does(
+    flowers: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
     words = ["classify", str(sample), "--format", "jsonl", "--threads", "1"]
-    probe = [*processes.module_command("flowers_onnx.cli.probe"), *words]
+    probe = [*processes.probe_command(), *words]
+    if frozen:
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+        interpreter, *more = processes.probe_command()
+        assert processes.flowers_command() == [interpreter]
+        probe = [interpreter, "-m", "flowers_onnx", *more, *words]  # as if that were one file
     record, stamps = processes.run(probe).output.splitlines(keepends=True)
     assert record == flowers(*words).stdout
     assert set(json.loads(stamps)["timing"]) == set(PHOTO_STAGES)

@@ -238,11 +238,12 @@ def test_a_raw_frame_that_is_too_long_is_skipped() -> None:
         assert cut_off["error"]["code"] == "bad_request"
 
 
-def test_sigterm_finishes_what_was_accepted_and_says_what_was_not() -> None:
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_sigterm_finishes_what_was_accepted_and_says_what_was_not(number: str) -> None:
     with stream("--threads", "1") as child:
         child.send(*({"id": number, "path": str(SAMPLE)} for number in range(50)))
         assert child.receive()["id"] == 0
-        child.process.send_signal(signal.SIGTERM)
+        child.process.send_signal(getattr(signal, number))
         answers = [json.loads(line) for line in child.stdout]
         assert [answer["id"] for answer in answers] == list(range(1, len(answers) + 1))
         assert len(answers) < 49

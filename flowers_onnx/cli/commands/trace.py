@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any
 
 from flowers_onnx.cli.command import Flag, Job
@@ -61,8 +60,18 @@ def trace(
 
     def work() -> int:
         # Each loads what the others can do without.
-        code: int = import_module(f"flowers_onnx.serve.trace.{action}").run(options)
-        return code
+        match options:
+            case LoadOptions():
+                from flowers_onnx.serve.trace import load
+
+                return load.run(options)
+            case ForgetOptions():
+                from flowers_onnx.serve.trace import forget
+
+                return forget.run(options)
+        from flowers_onnx.serve.trace import export
+
+        return export.run(options)
 
     return Job(work)
 

@@ -6,12 +6,20 @@ up: a kept file gives the same pixels and the same answer as what was sent.
 
 from __future__ import annotations
 
-import importlib
 import struct
 from typing import NamedTuple
 
 from flowers_onnx.image_formats import HEADER_SIZE, sniff
-from flowers_onnx.serve.keep.cleaning import CannotCleanError
+from flowers_onnx.serve.keep.cleaning import (
+    CannotCleanError,
+    avif,
+    bmp,
+    gif,
+    jpeg,
+    png,
+    tiff,
+    webp,
+)
 
 __all__ = ["CannotCleanError", "Cleaned", "Kind", "clean", "kind_of"]
 
@@ -31,7 +39,16 @@ class Cleaned(NamedTuple):
     media_type: str
 
 
-#: Each but HEIC has a module in ``cleaning/``.
+#: HEIC has none.
+_CLEANERS = {
+    "JPEG": jpeg.clean,
+    "PNG": png.clean,
+    "WEBP": webp.clean,
+    "GIF": gif.clean,
+    "BMP": bmp.clean,
+    "TIFF": tiff.clean,
+    "AVIF": avif.clean,
+}
 _KINDS = {
     "JPEG": Kind(".jpg", "image/jpeg"),
     "PNG": Kind(".png", "image/png"),
@@ -61,8 +78,7 @@ def clean(data: bytes) -> Cleaned:
         raise CannotCleanError("no image that can be read here")
     if name == "HEIC":
         raise CannotCleanError("a phone's second pictures can't be told from the first")
-    cleaning = importlib.import_module(f"flowers_onnx.serve.keep.cleaning.{name.lower()}")
     try:
-        return Cleaned(cleaning.clean(data), *_KINDS[name])
+        return Cleaned(_CLEANERS[name](data), *_KINDS[name])
     except (struct.error, LookupError, ValueError) as error:
         raise CannotCleanError("it ends, or points, where it can't") from error
