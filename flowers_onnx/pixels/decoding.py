@@ -21,9 +21,8 @@ from flowers_onnx.pixels.errors import decoding_error
 from flowers_onnx.pixels.memory import check, need_of, reserved
 from flowers_onnx.pixels.orientation import displayed_size, orientation_of, upright
 from flowers_onnx.pixels.reader import Mended, Reader
-from flowers_onnx.pixels.reduction import HEADROOM
+from flowers_onnx.pixels.reduction import HEADROOM, PLAIN, Told
 from flowers_onnx.pixels.square import square
-from flowers_onnx.pixels.told import told_by
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -33,7 +32,10 @@ _MENDABLE = {"corrupt", "truncated", "unsupported"}
 import_before_fork(
     [
         *("ctypes", "flowers_onnx.camera_raw", "flowers_onnx.tiff_directory"),
-        *(f"flowers_onnx.pixels.{name}" for name in ("jpeg_mending", "tiff_mending", "quiet")),
+        *(
+            f"flowers_onnx.pixels.{name}"
+            for name in ("jpeg_mending", "tiff_mending", "told", "quiet")
+        ),
         *(f"flowers_onnx.pixels.{name.lower()}" for name in (*READABLE, "heic", "colour")),
         *(f"PIL.{name}" for name in READABLE.values()),
     ]
@@ -137,7 +139,7 @@ def _prepare(
     look_at: Callable[[Image.Image], None] | None = None,
 ) -> Decoded:
     """``size`` is the image's own; ``image`` may have been reduced by the decoder."""
-    told = told_by(image)
+    told = _told_by(image)
     _load(image)
     if look_at:
         look_at(image)
@@ -150,6 +152,14 @@ def _prepare(
     width, height = displayed_size(size, orientation)
     ended = time.perf_counter()
     return Decoded(pixels, width, height, (loaded - started) * 1e3, (ended - loaded) * 1e3)
+
+
+def _told_by(image: Image.Image) -> Told:
+    if image.format in {"JPEG", "MPO"}:  # which most photos are: nothing to import
+        return PLAIN
+    from flowers_onnx.pixels.told import told_by
+
+    return told_by(image)
 
 
 def _identify(file: BinaryIO) -> str:

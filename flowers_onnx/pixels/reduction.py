@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from PIL import Image
 
@@ -22,7 +21,7 @@ _BAND = 1 << 20
 Box = tuple[int, int, int, int]
 
 
-class Told(NamedTuple):
+class Told:
     """What a file says of its pixels and Pillow forgets; of most files, ``PLAIN``.
 
     ``white``: the number that is white, in grey of more than 8 bits; None if it isn't told.
@@ -33,12 +32,13 @@ class Told(NamedTuple):
     ``may_lack_alpha``: an alpha channel of zeros alone is none.
     """
 
-    white: float | None = None
-    largest: float | None = None
-    is_negative: bool = False
-    clear: int | tuple[int, ...] | None = None
-    drawn: Box | None = None
-    may_lack_alpha: bool = False
+    def __init__(
+        self, *, white: float | None = None, largest: float | None = None,
+        is_negative: bool = False, clear: int | tuple[int, ...] | None = None,
+        drawn: Box | None = None, may_lack_alpha: bool = False,
+    ) -> None:  # fmt: skip
+        self.white, self.largest, self.is_negative = white, largest, is_negative
+        self.clear, self.drawn, self.may_lack_alpha = clear, drawn, may_lack_alpha
 
 
 PLAIN = Told()

@@ -16,8 +16,8 @@ def told_by(image: Image.Image) -> Told:
     match image.format:
         case "PNG":
             return _told_by_png(image)
-        case "GIF":
-            return _told_by_gif(image)
+        case "GIF" | "WEBP":
+            return _told_by_frame(image)
         case "BMP":
             return Told(may_lack_alpha=True)
         case "TIFF":
@@ -43,6 +43,6 @@ def _told_by_png(image: Image.Image) -> Told:
     return PLAIN
 
 
-def _told_by_gif(image: Image.Image) -> Told:
+def _told_by_frame(image: Image.Image) -> Told:
     box, _ = _tile(image)
     return PLAIN if box in (None, (0, 0, *image.size)) else Told(drawn=box)

@@ -10,6 +10,7 @@ from PIL import Image
 from flowers_onnx.errors import ImageError
 from flowers_onnx.pixels.memory import Need, area
 from flowers_onnx.pixels.reader import Mended, Reader
+from flowers_onnx.pixels.reduction import Box
 from flowers_onnx.pixels.splice import Part, spliced
 
 #: Two canvases of the decoder, the frame that it gives, and Pillow's image.
@@ -29,6 +30,15 @@ class FormatReader(Reader):
         length = self.file.seek(0, 2)
         self.file.seek(0)
         return Need(size, area(size), area(size) * _BYTES + length) if size else None
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        if drawn := _first_frame(self.file, image.size):
+            from PIL.ImageFile import _Tile
+
+            # Not used for decoding; what is around the frame would be black.
+            image.tile = [_Tile("webp", drawn)]  # type: ignore[attr-defined]
+        return image
 
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:  # noqa: ARG002
         return Need(size, area(size), area(size) * _BYTES)
@@ -75,6 +85,21 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
         end = start + int.from_bytes(head[4:], "little")
         yield _Chunk(head[:4], start, end)
         position = end + (end - start) % 2
+
+
+def _first_frame(file: BinaryIO, canvas: tuple[int, int]) -> Box | None:
+    """Which part of the canvas the first frame of an animation covers, if not all of it."""
+    for name, _, _ in _chunks(file):
+        if name == b"ANMF":
+            head = file.read(12)
+            left, top, width, height = (
+                int.from_bytes(head[at : at + 3], "little") for at in (0, 3, 6, 9)
+            )
+            box = (2 * left, 2 * top, 2 * left + width + 1, 2 * top + height + 1)
+            return None if box == (0, 0, *canvas) else box
+        if name in {b"VP8 ", b"VP8L"}:
+            return None
+    return None
 
 
 def _canvas(head: bytes) -> tuple[int, int] | None:

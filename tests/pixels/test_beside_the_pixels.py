@@ -247,6 +247,7 @@ def test_a_gif_with_broken_extensions() -> None:
         b"!\xf9\1\0\0",  # a control of one byte
         b"!\xf9\1\1\0",
         b"!\xff\x0bNETSCAPE2.0\2\1\0\0",
+        b"!\xff\x0bNETSCAPE2.0\0",
         b"!\xff\x03ABC\0",
         b"!\xfe\0",
         b"!\xfe\3abc\0",

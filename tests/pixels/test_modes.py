@@ -198,6 +198,26 @@ def test_webp_and_avif_with_alpha(premultiplied: bool) -> None:
             assert is_read_as(data, expected, within=12)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("box", [(0, 0, SIDE, SIDE), (4, 10, 12, 20), (0, 0, SIDE, 16)])
+def test_what_a_first_webp_frame_leaves_free_is_white(
+    box: tuple[int, int, int, int], mode: str
+) -> None:
+    left, top, width, height = box
+    frame = Image.fromarray(COLOURS[:height, :width].astype(np.uint8)).convert(mode)
+    # Without its container: what a frame holds.
+    content = encode(frame, "WEBP", lossless=True, exact=True)[12:]
+    places = [left // 2, top // 2, width - 1, height - 1, 100]
+    head = b"".join(value.to_bytes(3, "little") for value in places) + b"\2"
+    canvas = (SIDE - 1).to_bytes(3, "little") * 2
+    chunks = [(b"VP8X", b"\2\0\0\0" + canvas), (b"ANIM", bytes(6))]
+    chunks += [(b"ANMF", head + content)] * 2
+    body = b"".join(name + struct.pack("<I", len(part)) + part for name, part in chunks)
+    expected = np.full((SIDE, SIDE, 3), 255)
+    expected[top : top + height, left : left + width] = COLOURS[:height, :width]
+    assert is_read_as(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body, expected)
+
+
 def test_jpeg_of_four_inks() -> None:
     """As Photoshop writes them: turned round, whether they say so or not."""
     inks = np.dstack([255 - COLOURS, 0 * GREY]).astype(np.uint8)
