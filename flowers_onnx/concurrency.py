@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -108,10 +108,12 @@ class Budget:
 
 
 class Workers:
-    """A pool's threads; where the system gives fewer, those do all, and without any the caller."""
+    """Threads for work; where the system gives fewer, those do all, and without any the caller."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.pool = pool
+    def __init__(self, threads: int, name: str) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
+
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._has_thread = self._is_alone = False
 
     def begin(self, work: Callable[[S], R], source: S) -> Future[R]:
@@ -121,7 +123,7 @@ class Workers:
         result = Future[R]()
         if not self._is_alone:
             try:
-                self.pool.submit(_settle, result, work, source)
+                self._pool.submit(_settle, result, work, source)
                 self._has_thread = True
             except RuntimeError as error:
                 if "new thread" not in str(error):  # the program ends
@@ -131,6 +133,10 @@ class Workers:
         if self._is_alone:
             _settle(result, work, source)
         return result
+
+    def stop(self) -> None:
+        """Begin nothing any more, and wait for nothing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def map_ordered(
@@ -149,9 +155,7 @@ def map_ordered(
     if len(first) == 1:  # nothing to overlap with: spare the threads
         yield work(first[0])
         return
-    from concurrent.futures import ThreadPoolExecutor  # what a single photo does without
-
-    workers = Workers(ThreadPoolExecutor(threads, thread_name_prefix=name))
+    workers = Workers(threads, name)
     waiting: deque[Future[R]] = deque()
     try:
         for source in chain(first, remaining):
@@ -161,7 +165,7 @@ def map_ordered(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        workers.pool.shutdown(wait=False, cancel_futures=True)
+        workers.stop()
 
 
 def _settle(future: Future[R], work: Callable[[S], R], source: S) -> None:

@@ -18,12 +18,11 @@ from support import FLOWERS, PATIENCE, SAMPLE, Run, lacks
 
 from flowers_onnx import Classifier
 
-if hasattr(signal, "SIGHUP"):  # `nohup .ci/run` would have all that is started ignore it
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-# A shell's background job ignores Ctrl-C, and so would all that the tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background job ignores Ctrl-C, one of nohup SIGHUP, and so would what the tests start.
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    number = getattr(signal, name, None)
+    if number and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 with contextlib.suppress(ImportError):  # [export] lacks it
     from hypothesis import settings

@@ -24,6 +24,7 @@ from typing import NoReturn
 from flowers_onnx import __version__
 from flowers_onnx.console import say
 from flowers_onnx.errors import FlowersError, ModelError, OutputError, StoppedError
+from flowers_onnx.signals import endings
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -128,20 +129,15 @@ def _prepare_process() -> None:
     # Pillow warns of harmless flaws in photos; what matters arrives as an error.
     warnings.filterwarnings("ignore", module="PIL")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
-        if _hears_hangup():
-            signal.signal(signal.SIGHUP, _terminate)
-
-
-def _hears_hangup() -> bool:
-    """Whether there is SIGHUP, and nobody has us ignore it as ``nohup`` does."""
-    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        for number in endings():
+            signal.signal(number, _terminate)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave by way of every ``finally``, so that no half-written file stays behind."""
-    if _hears_hangup():  # a terminal that goes sends more than one
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for other in endings():
+        if other != signal.SIGTERM:  # a terminal that goes sends more than one SIGHUP
+            signal.signal(other, signal.SIG_IGN)
     raise SystemExit(TERMINATED if number == signal.SIGTERM else HUNG_UP)
 
 

@@ -163,7 +163,7 @@ def _told_by(image: Image.Image) -> Told:
 
 
 def _identify(file: BinaryIO) -> str:
-    """Pillow's name of the format, told by content."""
+    """The format, told by content; it may be one that isn't read."""
     header = file.read(HEADER_SIZE)
     file.seek(0)
     if not header:
@@ -175,47 +175,48 @@ def _identify(file: BinaryIO) -> str:
         from flowers_onnx.camera_raw import kind_of_tiff  # of few photos
 
         name = kind_of_tiff(file) or name
-    if name not in READABLE and name != "HEIC":
-        raise ImageError("unsupported", why_unsupported(name))
     return name
 
 
-def _reader(name: str, file: BinaryIO) -> Reader:  # noqa: PLR0911  one return a format
+def _reader(name: str, file: BinaryIO) -> Reader:
     """Imported where it is needed, by statements, which a program that freezes ours can see."""
+    reader: type[Reader]
     match name:
         case "JPEG":
             from flowers_onnx.pixels import jpeg
 
-            return jpeg.FormatReader(name, file)
+            reader = jpeg.FormatReader
         case "PNG":
             from flowers_onnx.pixels import png
 
-            return png.FormatReader(name, file)
+            reader = png.FormatReader
         case "WEBP":
             from flowers_onnx.pixels import webp
 
-            return webp.FormatReader(name, file)
+            reader = webp.FormatReader
         case "GIF":
             from flowers_onnx.pixels import gif
 
-            return gif.FormatReader(name, file)
+            reader = gif.FormatReader
         case "BMP":
             from flowers_onnx.pixels import bmp
 
-            return bmp.FormatReader(name, file)
+            reader = bmp.FormatReader
         case "TIFF":
             from flowers_onnx.pixels import tiff
 
-            return tiff.FormatReader(name, file)
+            reader = tiff.FormatReader
         case "AVIF":
             from flowers_onnx.pixels import avif
 
-            return avif.FormatReader(name, file)
+            reader = avif.FormatReader
         case "HEIC":
             from flowers_onnx.pixels import heic
 
-            return heic.FormatReader(name, file)
-    raise ImageError("unsupported", why_unsupported(name))
+            reader = heic.FormatReader
+        case _:
+            raise ImageError("unsupported", why_unsupported(name))
+    return reader(name, file)
 
 
 def _load(image: Image.Image) -> None:

@@ -32,27 +32,22 @@ class FormatReader(Reader):
 
     def open(self, file: BinaryIO) -> Image.Image:
         """The primary image, turned as it is displayed; raises ``ImageError``."""
-        return opened(file)
+        make, options = _reader()
+        _check_length(file)
+        try:
+            with _turn.reserve(1):
+                others = options.DECODE_THREADS  # read as the file is opened
+                options.DECODE_THREADS = _THREADS
+                try:
+                    return make(file, "")
+                finally:
+                    options.DECODE_THREADS = others
+        except Exception as error:
+            raise _heif_error(error) from error
 
     def need(self, image: Image.Image, size: tuple[int, int]) -> Need:  # noqa: ARG002
         """What libheif holds beside the pixels: 7.2 to 8.5 bytes a pixel were measured."""
         return Need(size, area(size), area(size) * _BYTES)
-
-
-def opened(file: BinaryIO) -> Image.Image:
-    """The primary image, turned as it is displayed, not decoded yet; raises ``ImageError``."""
-    make, options = _reader()
-    _check_length(file)
-    try:
-        with _turn.reserve(1):
-            others = options.DECODE_THREADS  # read as the file is opened
-            options.DECODE_THREADS = _THREADS
-            try:
-                return make(file, "")
-            finally:
-                options.DECODE_THREADS = others
-    except Exception as error:
-        raise _heif_error(error) from error
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import BinaryIO
 
 from PIL import Image
@@ -17,6 +16,7 @@ from flowers_onnx.pixels.jpeg_header import (
     Frame,
     picture_markers,
     read_header,
+    size_of,
 )
 from flowers_onnx.pixels.memory import PIXEL_BYTES, Need, area
 from flowers_onnx.pixels.reader import Mended, Reader
@@ -78,7 +78,7 @@ class FormatReader(Reader):
 
     def _ends_in_zeros(self) -> bool:
         """Whether zeros stand where the rest should be: a download, or a card, that failed."""
-        self.file.seek(max(0, self.file.seek(0, os.SEEK_END) - ZEROS))
+        self.file.seek(max(0, size_of(self.file) - ZEROS))
         if self.file.read(ZEROS).strip(b"\0") or self.header.data is None:
             return False
         markers = (marker for _, marker in picture_markers(self.file, self.header.data))

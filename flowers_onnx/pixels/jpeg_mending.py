@@ -26,11 +26,16 @@ from flowers_onnx.pixels.memory import Need, check, reserved
 from flowers_onnx.pixels.reader import Mended, Reader
 from flowers_onnx.pixels.splice import Part, spliced
 
-_APP0, _APP1, _APP2, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+#: Application segments, which JFIF is the first of, and comments behind them.
+JFIF, EXIF, ICC, _ADOBE, COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+#: How those begin that decide on colours, and how many bytes of them do; 0 for all.
+_DECIDING = {JFIF: (b"JFIF\0", 14), ICC: (b"ICC_PROFILE\0", 0), _ADOBE: (b"Adobe", 12)}
+_EXIF_NAME, _XMP_NAME = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _END = b"\xff\xd9"
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _TAIL = 1 << 20
+#: The most that libjpeg reduces by.
+_COARSEST = 8
 #: Of a scan.
 _MOST_COMPONENTS = 4
 #: Bits of all kinds; no marker, which would end them.
@@ -71,7 +76,7 @@ def is_cut(reader: Reader, header: Header, max_pixels: int) -> bool:
     kept, _ = _kept(reader.file, header)
     end, restart = _end_of_data(reader.file, behind)
     ends = list(_continuations(restart))
-    return not _Check(reader, [*kept, (header.data, end)], ends, max_pixels).is_same(8)
+    return not _Check(reader, [*kept, (header.data, end)], ends, max_pixels).is_same(_COARSEST)
 
 
 def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
@@ -82,22 +87,32 @@ def _kept(file: BinaryIO, header: Header) -> tuple[list[Part], dict[str, Any]]:
         file.seek(start + 2)
         content = file.read(end - start - 2)
         part = (start - 2, end)
-        if marker == _APP1 and content.startswith(_EXIF):
-            info["exif"] = info["exif"] + content[6:] if "exif" in info else content
-        elif marker == _APP1 and content.startswith(_XMP):
-            info["xmp"] = content[len(_XMP) :]
-        elif marker == _APP2 and content.startswith(_ICC):
+        if marker == EXIF:
+            note_metadata(content, info)
+        elif marker == ICC and deciding(marker, content):
             profile.append((content, part))
-        elif (
-            not _APP0 <= marker <= _COMMENT
-            or (marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14)
-            or (marker == _ADOBE and content.startswith(b"Adobe") and len(content) >= 12)
-        ):
+        elif not JFIF <= marker <= COMMENT or deciding(marker, content):
             parts.append(part)
     numbers = [content[12:14] for content, _ in profile]
     if sorted(numbers) == [bytes([i + 1, len(numbers)]) for i in range(len(numbers))]:
         parts[1:1] = [part for _, part in profile]
     return parts, info
+
+
+def deciding(marker: int, content: bytes) -> int:
+    """How many bytes of an application segment decide on the picture's colours."""
+    name, size = _DECIDING.get(marker, (None, 0))
+    if name is None or not content.startswith(name) or len(content) < size:
+        return 0
+    return size or len(content)
+
+
+def note_metadata(content: bytes, info: dict[str, Any]) -> None:
+    """Gather EXIF and XMP from a segment as Pillow does: EXIF may be cut into several."""
+    if content.startswith(_EXIF_NAME):
+        info["exif"] = info["exif"] + content[6:] if "exif" in info else content
+    elif content.startswith(_XMP_NAME):
+        info["xmp"] = content[len(_XMP_NAME) :]
 
 
 def _end_of_data(file: BinaryIO, end: int | None) -> tuple[int, int]:
@@ -157,7 +172,10 @@ class _Check:
     def is_whole(self) -> bool:
         """Small first, which is cheap and mostly tells; then as large as may be."""
         try:
-            return self.is_same(8) and self.is_same(self._finest())
+            if not self.is_same(_COARSEST):
+                return False
+            finest = self._finest()
+            return finest == _COARSEST or self.is_same(finest)
         except Exception:  # Pillow's, for what can't be decoded whatever follows
             return False
 
@@ -173,7 +191,7 @@ class _Check:
             with suppress(ImageError):
                 check(need, self._max_pixels)
                 return scale
-        return 8
+        return _COARSEST
 
     def _digest(self, end: bytes, scale: int) -> bytes:
         image, need = self._opened(end, scale)

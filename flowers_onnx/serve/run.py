@@ -20,6 +20,7 @@ from flowers_onnx.serve.app import make_app
 from flowers_onnx.serve.deadlines import GuardedProtocol
 from flowers_onnx.serve.options import Options
 from flowers_onnx.serve.service import Service, open_service
+from flowers_onnx.signals import endings
 
 #: From SIGTERM: for what was accepted to be answered, and for all to be over. Cloud Run and
 #: Docker kill after 10.
@@ -81,10 +82,7 @@ async def _serve(service: Service, sockets: list[socket.socket]) -> int:
 def _on_signals(stop: Callable[[], None]) -> None:
     """Call ``stop`` in the loop's thread for SIGTERM, Ctrl-C, and SIGHUP if it isn't ignored."""
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
+    for number in (*endings(), signal.SIGINT):
         try:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows

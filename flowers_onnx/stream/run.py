@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -23,6 +23,7 @@ from flowers_onnx.console import say
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
 from flowers_onnx.record import RECORD_SCHEMA
 from flowers_onnx.results import Failure, Query, Result
+from flowers_onnx.signals import endings
 from flowers_onnx.stream.framing import FRAMINGS, Frame
 from flowers_onnx.stream.options import Options
 from flowers_onnx.stream.requests import PARSERS, BadRequest
@@ -63,8 +64,7 @@ class _Stream:
     def __init__(self, classifier: Classifier, framing: str, query: Query) -> None:
         self._classifier, self._query = classifier, query
         self._framing, self._parse = framing, PARSERS[framing]
-        pool = ThreadPoolExecutor(classifier.threads, thread_name_prefix="flowers-worker")
-        self._workers = Workers(pool)
+        self._workers = Workers(classifier.threads, "flowers-worker")
         self._requests = Budget(2 * classifier.threads)
         self._bytes = Budget(_MAX_WAITING_BYTES)
         #: Answers in the order of their requests; None ends the stream. Not a `Queue`: a
@@ -83,7 +83,7 @@ class _Stream:
             with contextlib.suppress(OSError, AttributeError):  # Windows before Python 3.12
                 os.set_blocking(descriptor, True)
         self._classifier.warm_up()
-        with _on_sigterm(self.stop):
+        with _on_endings(self.stop):
             self._give(_line(self._ready()))
             self._reader.start()
             threading.Thread(target=self._watch, daemon=True).start()
@@ -217,15 +217,11 @@ def _unread() -> int:
 
 
 @contextlib.contextmanager
-def _on_sigterm(stop: Any) -> Iterator[None]:
+def _on_endings(stop: Any) -> Iterator[None]:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         stop()
 
-    numbers = [signal.SIGTERM]
-    # The terminal has gone; `nohup` has us ignore that.
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = [(number, signal.signal(number, handle)) for number in numbers]
+    before = [(number, signal.signal(number, handle)) for number in endings()]
     try:
         yield
     finally:

@@ -11,19 +11,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from flowers_onnx.pixels.jpeg_header import EOI, SOS
+from flowers_onnx.pixels.jpeg_mending import COMMENT, EXIF, JFIF, deciding, note_metadata
 from flowers_onnx.serve.keep.cleaning import CannotCleanError, orientation
 
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-_JFIF, _EXIF, _ICC, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 #: A file has no such thing as a segment for these.
 _ALONE = {0x01, 0xC8, *range(0xD0, 0xD9), *range(0xF0, 0xFE)}
-#: Tables, frames and scans: 0xC0 up to the first application segment.
-_APPLICATION, _COMMENT = 0xE0, 0xFE
 #: What ends a scan: no stuffed byte, no restart, no fill byte, none of the codes that decoders
 #: take for damage within a scan.
 _BEHIND_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_JFIF_SIZE, _ADOBE_SIZE = 14, 12
 
 
 class Segment(NamedTuple):
@@ -47,15 +43,15 @@ def segments(data: bytes, start: int, end: int) -> Iterator[Segment]:
             return
         marker = data[position]
         position += 1
-        if marker == _EOI:
-            yield Segment(_EOI, position, position)
+        if marker == EOI:
+            yield Segment(EOI, position, position)
             return
         if marker < 0xC0 or marker in _ALONE:
             continue
         length = int.from_bytes(data[position : position + 2], "big")
         yield Segment(marker, position, min(position + max(length, 2), end))
         position += max(length, 2)
-        if marker == _SOS and position < end:
+        if marker == SOS and position < end:
             found = _BEHIND_SCAN.search(data, position, end)
             stop = found.start() if found else end
             yield Segment(0, position, stop)
@@ -65,15 +61,10 @@ def segments(data: bytes, start: int, end: int) -> Iterator[Segment]:
 def kept(data: bytes, segment: Segment) -> int:
     """How many bytes of a segment behind its marker decide on the picture; 0: leave it out."""
     marker, start, end = segment
-    if marker == _JFIF:
-        is_jfif = data.startswith(b"JFIF\0", start + 2) and end - start - 2 >= _JFIF_SIZE
-        return 2 + _JFIF_SIZE if is_jfif else 0
-    if marker == _ADOBE:
-        is_adobe = data.startswith(b"Adobe", start + 2) and end - start - 2 >= _ADOBE_SIZE
-        return 2 + _ADOBE_SIZE if is_adobe else 0
-    if marker == _ICC:
-        return end - start if data.startswith(b"ICC_PROFILE\0", start + 2) else 0
-    return 0 if _APPLICATION <= marker <= _COMMENT else end - start
+    if not JFIF <= marker <= COMMENT:
+        return end - start
+    size = deciding(marker, data[start + 2 : end])
+    return 2 + size if size else 0
 
 
 def clean(data: bytes) -> bytes:
@@ -82,16 +73,16 @@ def clean(data: bytes) -> bytes:
     exif_at = 1  # EXIF comes first, or behind JFIF
     has_scan = has_end = is_doubtful = False
     for segment in segments(data, 0, len(data)):
-        if segment.marker == _EXIF and not has_scan:
-            _read(data[segment.start + 2 : segment.end], info)
-        has_scan |= segment.marker == _SOS
-        has_end |= segment.marker == _EOI
+        if segment.marker == EXIF and not has_scan:
+            note_metadata(data[segment.start + 2 : segment.end], info)
+        has_scan |= segment.marker == SOS
+        has_end |= segment.marker == EOI
         written = _written(data, view, segment)
-        if segment.marker == _SOS:
+        if segment.marker == SOS:
             is_doubtful = False
         elif has_scan and not written:
             is_doubtful |= data[segment.end : segment.end + 1] != b"\xff"
-        if segment.marker == _JFIF and len(parts) == 1:
+        if segment.marker == JFIF and len(parts) == 1:
             exif_at += len(written)
         parts += written
     if is_doubtful:
@@ -105,14 +96,6 @@ def clean(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _read(payload: bytes, info: dict[str, Any]) -> None:
-    """Gather EXIF and XMP from a segment as Pillow does: EXIF may be cut into several."""
-    if payload.startswith(b"Exif\0\0"):
-        info["exif"] = info["exif"] + payload[6:] if "exif" in info else payload
-    elif payload.startswith(_XMP):
-        info["xmp"] = payload[len(_XMP) :]
-
-
 def _written(data: bytes, view: memoryview, segment: Segment) -> list[bytes | memoryview]:
     """What is kept of a segment, with its marker."""
     marker, start, end = segment
@@ -124,7 +107,7 @@ def _written(data: bytes, view: memoryview, segment: Segment) -> list[bytes | me
     if not size:
         return []
     payload = data[start + 2 : start + size]
-    if marker == _JFIF:  # what follows is a thumbnail of the width and height that end it
+    if marker == JFIF:  # what follows is a thumbnail of the width and height that end it
         payload = payload[:12] + b"\0\0"
     return [code, _sized(payload)]
 
