@@ -72,7 +72,7 @@ def is_cut(reader: Reader, header: Header, max_pixels: int) -> bool:
     if header.data is None:
         return False
     markers = picture_markers(reader.file, header.data)
-    behind = next((place for place, marker in markers if marker == EOI), None)
+    behind = next((place for place, marker in markers if marker != SOS), None)
     kept, _ = _kept(reader.file, header)
     end, restart = _end_of_data(reader.file, behind)
     ends = list(_continuations(restart))
@@ -171,19 +171,21 @@ class _Check:
 
     def is_whole(self) -> bool:
         """Small first, which is cheap and mostly tells; then as large as may be."""
-        try:
-            if not self.is_same(_COARSEST):
-                return False
-            finest = self._finest()
-            return finest == _COARSEST or self.is_same(finest)
-        except Exception:  # Pillow's, for what can't be decoded whatever follows
+        if not self.is_same(_COARSEST):
             return False
+        finest = self._finest()
+        return finest == _COARSEST or self.is_same(finest)
 
     def is_same(self, scale: int) -> bool:
         """Whether they are, of the picture at one of so many pixels a side."""
         first, *others = self._ends
-        digest = self._digest(first, scale)
-        return all(self._digest(end, scale) == digest for end in others)
+        try:
+            digest = self._digest(first, scale)
+            return all(self._digest(end, scale) == digest for end in others)
+        except Warning:
+            raise
+        except Exception:  # Pillow's, for what can't be decoded whatever follows
+            return False
 
     def _finest(self) -> int:
         for scale in (1, 2, 4):

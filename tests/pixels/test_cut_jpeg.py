@@ -70,3 +70,22 @@ def test_a_picture_may_be_grey(mode: str, value: int) -> None:
     whole = encode(grey, "JPEG")
     assert code_of(whole, 224) == "ok"
     assert code_of(whole + bytes(5000), 224) == "ok"
+
+
+def test_grey_without_an_end_is_whole_where_the_next_picture_begins() -> None:
+    grey = encode(Image.new("L", (300, 200), 128), "JPEG")
+    assert code_of(grey.removesuffix(END) + picture("plain"), 224) == "ok"
+    assert code_of(grey.removesuffix(END) + b"\xff\xd8 no picture", 224) == "ok"
+
+
+def test_damaged_grey_is_an_answer_or_an_error_of_ours() -> None:
+    data = encode(Image.new("RGB", (16, 16), (128,) * 3), "JPEG")
+    scan = data.index(b"\xff\xda")
+    for seed in range(400):
+        draw = np.random.default_rng(seed)
+        damaged = bytearray(data + bytes(draw.integers(0, 256, 40, np.uint8)))
+        for at in draw.integers(scan + 2, len(damaged), 3):
+            damaged[at] = draw.choice([0xFF, 0xD8, 0xD9, 0xDA, 0, int(draw.integers(0, 256))])
+        if seed % 2:
+            del damaged[int(draw.integers(scan, len(damaged))) :]
+        assert code_of(bytes(damaged), 32) in {"ok", "truncated", "corrupt", "unsupported"}
