@@ -1,10 +1,12 @@
 """Train a Keras image classifier from a folder-per-class data set.
 
     python export/train.py DATA --out run --save model/flowers.keras
-        [--review DATASET/review.csv] [--teacher teacher.npz] [--phases 128x4,160x6,192x4]
+        [--also FOLDER,...] [--unnamed FOLDER,...] [--holdout_source NAME,...]
+        [--review DATASET/review.csv] [--teacher teacher.npz] [--phases 128x8,160x8,192x10]
         [--backbone efficientnet-lite0]
 
-``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``; ``--review`` adds photos that
+``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``; ``--also`` adds folders of
+``<class>/*`` from elsewhere, ``--unnamed`` photos of none of the classes, ``--review`` those that
 ``flowers trace export`` has made a list of, and somebody has looked at. The run folder gets a
 checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
 Validation photos are only ever looked at: nothing is chosen by them, and the weights
@@ -33,9 +35,21 @@ from teacher import soft_targets
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
 from lib.augment import mix, random_view
-from lib.dataset import class_ids, decode, list_photos, reviewed_photos, without_duplicates
+from lib.dataset import (
+    UNNAMED,
+    Photo,
+    class_ids,
+    collected_photos,
+    decode,
+    digest,
+    list_photos,
+    reviewed_photos,
+    unnamed_photos,
+    without_duplicates,
+)
 from lib.efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
 from lib.run_folder import Checkpoint, write_json
+from lib.sampling import draw, weights
 from lib.temperature import calibrate
 
 CROP_FRACTION, KERNEL = 0.875, "bilinear"
@@ -58,13 +72,22 @@ class Targets:
 
 
 class Views(keras.utils.PyDataset):  # type: ignore[misc]
-    """Shuffled batches of random views; a fresh order and fresh views every epoch."""
+    """Batches of random views in a random order; a fresh choice and fresh views every epoch.
+
+    ``weights`` says how often a photo is seen in an epoch.
+    """
 
     def __init__(
-        self, photos: list[np.ndarray], targets: Targets, size: int, batch: int, seed: int
+        self,
+        photos: list[np.ndarray],
+        targets: Targets,
+        weights: np.ndarray,
+        size: int,
+        batch: int,
+        seed: int,
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
-        self._photos, self._targets = photos, targets
+        self._photos, self._targets, self._weights = photos, targets, weights
         self._size, self._batch, self._seed = size, batch, seed
         self._epoch = 0
         self.on_epoch_begin()
@@ -73,9 +96,9 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self._photos) // self._batch
 
     def on_epoch_begin(self) -> None:
-        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(
-            len(self._photos)
-        )
+        rng = np.random.default_rng((self._seed, self._epoch))
+        # Rounding leaves a few too many or too few: begin again behind the end.
+        self._order = np.resize(draw(self._weights, rng), len(self._photos))
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
@@ -96,10 +119,13 @@ def train(
     *,
     out: str = "run",
     save: str = "model/flowers.keras",
+    also: str = "",
+    unnamed: str = "",
+    holdout_source: str = "",
     review: str = "",
     teacher: str = "",
     backbone: str = "efficientnet-lite0",
-    phases: str = "128x4,160x6,192x4",
+    phases: str = "128x8,160x8,192x10",
     frozen_through: str = "block2",
     batch: int = 32,
     learning_rate: float = 6e-4,
@@ -119,17 +145,17 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     ids = class_ids(root)
     valid = list_photos(root, "valid", ids)
-    photos = without_duplicates(list_photos(root, "train", ids), valid)
-    names = [str(photo.path.relative_to(root)) for photo in photos]
-    if review:
-        photos += without_duplicates(reviewed_photos(Path(review), ids), [*valid, *photos])
-    _say(f"{len(ids)} classes, {len(photos)} photos to train on, {len(valid)} to validate")
+    photos, collections = _photos(
+        root, ids, valid, _words(also), _words(unnamed), review, set(_words(holdout_source))
+    )
+    named = sum(photo.target != UNNAMED for photo in photos)
+    _say(f"{len(ids)} classes, {named} photos to train on, {len(photos) - named} of none of them")
     truth = np.array([photo.target for photo in photos])
     targets = Targets(smooth_one_hot(truth, len(ids)), None)
     if teacher:
-        targets = _taught(
-            targets, *soft_targets(teacher, names, truth[: len(names)]), teacher_weight
-        )
+        keys = [digest(photo.path) for photo in photos]
+        targets = _taught(targets, *soft_targets(teacher, keys, truth), teacher_weight)
+    often = weights(photos, collections)
     pixels = [decode(photo.path) for photo in photos]
     valid_data = _validation(valid, VARIANTS[backbone].image_size, len(ids), targets)
 
@@ -142,7 +168,7 @@ def train(
         _say(f"resuming after epoch {len(history)}")
     else:
         model = _with_targets(_pretrained(backbone, len(ids)), targets)
-        warm_up = Views(pixels, targets, plan[0][0], batch, seed + 1)
+        warm_up = Views(pixels, targets, often, plan[0][0], batch, seed + 1)
         _freeze(model, through="")
         _compile(model, keras.optimizers.AdamW(2e-3, weight_decay=weight_decay), embedding_weight)
         model.fit(warm_up, epochs=1, verbose=_verbosity())
@@ -158,7 +184,7 @@ def train(
         if len(history) < last:
             start = max(first, len(history))
             model.fit(
-                Views(pixels, targets, size, batch, seed + 2 + start),
+                Views(pixels, targets, often, size, batch, seed + 2 + start),
                 initial_epoch=start,
                 epochs=last,
                 validation_data=valid_data,
@@ -168,7 +194,7 @@ def train(
             )
         first = last
     classifier = _averaged(model, backbone, len(ids))
-    temperature = calibrate(classifier, pixels, truth, seed)
+    temperature = calibrate(classifier, pixels, truth, often, seed)
     write_json(folder / "metrics.json", {"history": history, "temperature": temperature})
     Path(save).parent.mkdir(parents=True, exist_ok=True)
     classifier.save(save)
@@ -190,18 +216,52 @@ def _keep_freed_memory() -> None:
     mallopt(arena_max, 1)
 
 
+def _words(text: str | tuple[str, ...]) -> list[str]:
+    """The items of a list with commas, which Fire may have parted already."""
+    items = text.split(",") if isinstance(text, str) else text
+    return [str(item) for item in items if item]
+
+
+def _photos(
+    root: Path,
+    ids: list[str],
+    valid: list[Photo],
+    also: list[str],
+    unnamed: list[str],
+    review: str,
+    held_out: set[str],
+) -> tuple[list[Photo], list[str]]:
+    """What to train on, and the collection that each photo is of."""
+    found = {str(root): list_photos(root, "train", ids)}
+    found |= {folder: collected_photos(Path(folder), ids) for folder in also}
+    found |= {folder: unnamed_photos(Path(folder)) for folder in unnamed}
+    if review:
+        found[review] = reviewed_photos(Path(review), ids)
+    photos: list[Photo] = []
+    collections: list[str] = []
+    for collection, its in found.items():
+        kept = [photo for photo in its if photo.source not in held_out]
+        kept = without_duplicates(kept, [*valid, *photos])
+        photos += kept
+        collections += [collection] * len(kept)
+    return photos, collections
+
+
 def _taught(targets: Targets, soft: np.ndarray, embedding: np.ndarray, weight: float) -> Targets:
-    """With what the teacher says of the first photos; it has not seen those of a review."""
-    probabilities, unseen = targets.probabilities.copy(), len(targets.probabilities) - len(soft)
-    probabilities[: len(soft)] *= 1 - weight
-    probabilities[: len(soft)] += weight * soft
-    # An embedding of zeros has no direction, and so no part in the loss.
-    return Targets(probabilities, np.pad(embedding, ((0, unseen), (0, 0))))
+    """With what the teacher says; a photo that it hasn't seen has zeros, and no direction."""
+    seen = soft.any(axis=1)
+    probabilities = targets.probabilities.copy()
+    probabilities[seen] = (1 - weight) * probabilities[seen] + weight * soft[seen]
+    return Targets(probabilities, embedding)
 
 
 def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
-    """float32 ``[N, classes]``: ``LABEL_SMOOTHING`` of each row is spread over all classes."""
+    """float32 ``[N, classes]``: ``LABEL_SMOOTHING`` of each row is spread over all classes.
+
+    All of it is for a photo of none of them.
+    """
     one_hot = np.eye(classes, dtype=np.float32)[truth]
+    one_hot[truth == UNNAMED] = 1 / classes
     return np.asarray(one_hot * (1 - LABEL_SMOOTHING) + np.float32(LABEL_SMOOTHING / classes))
 
 
