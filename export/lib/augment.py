@@ -35,9 +35,13 @@ def random_view(pixels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2)))
     if rng.random() < 0.3:
         image = _jpeg_artefacts(image, quality=int(rng.integers(25, 92)))
+    if rng.random() < 0.15:
+        image = _enlarged(image, rng)
     view = np.asarray(image)
     if rng.random() < 0.3:
         view = _in_other_light(view, rng)
+    if rng.random() < 0.15:
+        view = _noisy(view, rng) if rng.random() < 0.6 else _hazy(view, rng)
     return _erase(view, rng) if rng.random() < 0.2 else view
 
 
@@ -98,7 +102,7 @@ def _many(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _in_other_light(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Black and white, another white balance, or dusk with the noise of a small sensor."""
     chance = rng.random()
-    values = view.astype(np.float32)
+    values: np.ndarray = view.astype(np.float32)
     if chance < 0.2:
         grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
         values = np.repeat(grey[..., None], 3, axis=2)
@@ -108,6 +112,30 @@ def _in_other_light(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         values = 255 * (values / 255) ** np.float32(rng.uniform(1.2, 2.2))
         values += rng.normal(0, rng.uniform(2, 12), view.shape).astype(np.float32)
     return values.clip(0, 255).astype(np.uint8)
+
+
+def _enlarged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """As from a thumbnail."""
+    side = round(image.width * rng.uniform(0.35, 0.8))
+    kernel = Image.Resampling.BILINEAR if rng.random() < 0.8 else Image.Resampling.NEAREST
+    return image.resize((side, side), Image.Resampling.BOX).resize(image.size, kernel)
+
+
+def _noisy(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The noise of a sensor, or its dead and hot pixels."""
+    if rng.random() < 0.7:
+        noise = rng.normal(0, rng.uniform(4, 40), view.shape)
+        return (view + noise).clip(0, 255).astype(np.uint8)
+    noisy = view.copy()
+    dead = rng.random(view.shape) < rng.uniform(0.005, 0.1)
+    noisy[dead] = rng.choice(np.array([0, 255], np.uint8), int(dead.sum()))
+    return noisy
+
+
+def _hazy(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Behind haze, or with little contrast: part of the way to one light."""
+    light, share = rng.uniform(60, 255), rng.uniform(0.2, 0.75)
+    return (view * (1 - share) + light * share).astype(np.uint8)
 
 
 def _random_box(
