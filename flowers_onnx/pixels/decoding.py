@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flowers_onnx.concurrency import after_fork, import_before_fork
 from flowers_onnx.errors import ImageError
+from flowers_onnx.forks import after_fork, import_before_fork
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 
 from PIL import Image
 
-from flowers_onnx.concurrency import Budget, after_fork
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
+from flowers_onnx.forks import after_fork
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import return_freed_memory
 
