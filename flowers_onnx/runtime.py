@@ -9,12 +9,15 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from flowers_onnx.errors import ImageError, ModelError
+from flowers_onnx.forks import ForkGate
 from flowers_onnx.pixels import Pixels
 
 _ERRORS_ONLY = 3
 INPUT, OUTPUT = "image", "probabilities"
 #: How far from what they should be probabilities may be: float16 rounds that much.
 _TOLERANCE = 0.01
+#: onnxruntime has locks, which it holds for longer in the first runs.
+_runs = ForkGate()
 
 
 class Session:
@@ -58,7 +61,8 @@ class Session:
         photos, or for some.
         """
         try:
-            (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+            with _runs:
+                (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
         except Exception as error:  # lack of memory, most likely: the next photo may do
             raise ImageError("internal_error", f"onnxruntime: {_first_line(error)}") from error
         if getattr(output, "shape", None) != (1, self._classes) or output.dtype.kind != "f":
