@@ -46,10 +46,12 @@ class ForkGate:
     """Work that a fork waits for, and that waits for a fork.
 
     What a library has locked at the time of a fork would stay locked in the child. For work that
-    is short, by any number of threads, and for what lives as long as the process.
+    is short, by any number of threads, and for what lives as long as the process. ``let_go`` is
+    called before each fork, when no such work is under way: for what must not be in the child.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, let_go: Callable[[], None] = lambda: None) -> None:
+        self._let_go = let_go
         self._changed = threading.Condition()
         self._working: set[int] = set()
         self._forks = 0
@@ -73,6 +75,7 @@ class ForkGate:
         self._forks += 1
         ours = {threading.get_ident()}  # of a handler of signals that forks
         self._changed.wait_for(lambda: self._working <= ours, _FORK_SECONDS)
+        self._let_go()
 
     def _open(self) -> None:
         self._forks -= 1
