@@ -12,10 +12,10 @@ import onnxruntime as ort
 from flowers_onnx.forks import ForkGate, after_fork
 
 _ERRORS_ONLY = 3
-#: The most for one photo: on two it takes two thirds of the time; more were never measured.
+#: The most for one photo: on two it takes three quarters of the time; more were never measured.
 MAX_CORES = 2
 #: Photos alone, one after the other, until a second session is made: it costs as much time as it
-#: has saved after five more.
+#: has saved after six more.
 _PAYS_AFTER = 8
 
 
