@@ -1,7 +1,7 @@
 """From photos to a model that is measured: train, convert, quantise, verify, in one command.
 
-    python export/build.py DATA --out run/roses
-        [--labels labels.json] [--name roses] [--version 1.0]
+    python export/build.py DATA --out run/1.1
+        [--labels labels.json] [--name flowers] [--version 1.0]
         [--dataset TEXT] [--license_note TEXT] [--review DATASET/review.csv]
         [--also FOLDER,...] [--unnamed FOLDER,...] [--teacher teacher.npz]
         [--init model/flowers.keras] [--phases 128x8,160x8,192x10] [--batch 32]
@@ -59,7 +59,7 @@ def build(
     *,
     out: str,
     labels: str = "",
-    name: str = "",
+    name: str = "flowers",
     version: str = "1.0",
     dataset: str = "",
     license_note: str = "",
@@ -77,7 +77,6 @@ def build(
         data: the photos.
         out: a folder for this model; with other photos or flags take another.
         labels: names of the classes (default: of their folders).
-        name: of the model (default: of ``out``).
         version: of the model; ``promote.py`` raises it.
         review: a list of ``flowers trace export`` or ``review.py``, to train on as well.
     """
@@ -92,7 +91,7 @@ def build(
         "batch": str(batch or ""),
     }
     flags = {flag: value for flag, value in given.items() if value}
-    told = {"name": name or folder.name, "version": version, "dataset": dataset}
+    told = {"name": name, "version": version, "dataset": dataset}
     told["license_note"] = license_note
     sources = [data, labels, review, teacher, *words(also), *words(unnamed), init]
     if Path(data).resolve() in [folder.resolve(), *folder.resolve().parents]:

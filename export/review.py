@@ -25,8 +25,8 @@ from lib.dataset import photos_below
 from lib.review_page.page import Card, Choice, page
 
 PAGE = "review.html"
-#: Of the model's names, beside the one that the photo's folder tells.
-_OFFERED = 3
+#: Names that a photo has to choose from; of the model's, those that aren't out of the question.
+_OFFERED, _LEAST = 3, 0.01
 
 
 def review(folder: str, *, model: str = "", labels: str = "", max_photos: int = 1000) -> None:
@@ -124,11 +124,10 @@ def _choices(file: str, answer: Prediction, names: dict[str, str]) -> list[Choic
         if names.get(str(one.class_id)) == one.label
     ]
     *_, folder, _ = ["", *file.replace("\\", "/").split("/")]
-    if folder not in names:
-        return top[:_OFFERED]
     told = {choice.class_id: choice for choice in top}
-    others = [choice for choice in top[:_OFFERED] if choice.class_id != folder]
-    return [told.get(folder, Choice(folder, None)), *others]
+    first = [told.get(folder, Choice(folder, None))] if folder in names else top[:1]
+    likely = (one for one in top if one not in first and (one.confidence or 0) >= _LEAST)
+    return [*first, *likely][:_OFFERED]
 
 
 def _is_text(name: str) -> bool:

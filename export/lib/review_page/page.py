@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -50,7 +51,7 @@ def page(
     """The page for ``folder``; ``rows`` are the whole list, ``cards`` what is shown of it."""
     css = assets.style(__package__, "page.css")
     script = assets.read(__package__, "page.js")
-    names = {str(label.class_id): f"{label.label} ({label.class_id})" for label in labels}
+    names = _names(labels)
     key = sha256(json.dumps([str(folder.resolve()), [row["file"] for row in rows]]).encode())
     data = {
         "columns": columns,
@@ -78,6 +79,15 @@ def page(
         ),
         data=json.dumps(data).replace("<", "\\u003c"),
     )
+
+
+def _names(labels: Sequence[Label]) -> dict[str, str]:
+    """What a class is called here, by its id: with the id where two have one name."""
+    counts = Counter(label.label for label in labels)
+    return {
+        str(one.class_id): one.label if counts[one.label] == 1 else f"{one.label} ({one.class_id})"
+        for one in labels
+    }
 
 
 def _card(
