@@ -51,7 +51,12 @@ class Classifier:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(self.info.path, self.info.preprocess.size, len(self.info.labels))
+        self._session = Session(
+            self.info.path,
+            self.info.preprocess.size,
+            len(self.info.labels),
+            scored=self.info.rejection is not None,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         path = self.info.path
@@ -80,16 +85,24 @@ class Classifier:
         except ImageError as error:
             raise ModelError(f"{self.info.path}: {error}") from error
 
-    def classify(self, source: Source, *, top_k: int = 5, lang: str = "en") -> Prediction:
+    def classify(
+        self,
+        source: Source,
+        *,
+        top_k: int = 5,
+        lang: str = "en",
+        min_confidence: float | None = None,
+    ) -> Prediction:
         """Name the flower in one photo.
 
         ``source`` is a path, a file's bytes, a binary file object, a Pillow image, or RGB
         pixels as a uint8 array ``[H, W, 3]``; ``top_k`` is the number of candidates to
-        give, at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``. Raises
-        ``ImageError`` if the photo can't be read, ``UsageError`` if an argument makes no
-        sense.
+        give, at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``;
+        ``min_confidence``, 0 to 1, is from where on the answer is ``known``, in place of the
+        model's own rule. Raises ``ImageError`` if the photo can't be read, ``UsageError`` if
+        an argument makes no sense.
         """
-        query = Query(top_k, lang)
+        query = Query(top_k, lang, min_confidence)
         return self._predict(self._reader.read(source), query)
 
     def result(self, source: Source, query: Query = DEFAULT_QUERY) -> Result:
@@ -101,7 +114,12 @@ class Classifier:
             return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
 
     def classify_many(
-        self, sources: Iterable[Source], *, top_k: int = 5, lang: str = "en"
+        self,
+        sources: Iterable[Source],
+        *,
+        top_k: int = 5,
+        lang: str = "en",
+        min_confidence: float | None = None,
     ) -> Iterator[Result]:
         """Name the flowers in many photos: one result a source, in order.
 
@@ -111,7 +129,7 @@ class Classifier:
         that ``sources`` may be endless. The caller's thread takes them, so that a result may
         wait for the next source to come.
         """
-        return self.results(sources, Query(top_k, lang))
+        return self.results(sources, Query(top_k, lang, min_confidence))
 
     def results(self, sources: Iterable[Source], query: Query = DEFAULT_QUERY) -> Iterator[Result]:
         """``classify_many`` for who has a ``Query``."""
@@ -130,14 +148,15 @@ class Classifier:
         if decoded is None:
             raise photo.error or ImageError("read_error", "can't be read")
         started = time.perf_counter()
-        probabilities = self._session.probabilities(decoded.pixels)
+        probabilities, score = self._session.answer(decoded.pixels)
         ended = time.perf_counter()
-        labels = self.info.labels
         best = _best(probabilities, query.top_k)
-        top = tuple(
-            Candidate(labels[i].name(query.lang), labels[i].class_id, float(probabilities[i]))
-            for i in best
-        )
+        top = self._candidates(probabilities, best, query.lang)
+        known = self._is_known(top[0].confidence, score, query.min_confidence)
+        fewest: tuple[Candidate, ...] = ()
+        if known and (rule := self.info.prediction_set):
+            sure = int(np.count_nonzero(probabilities.astype(np.float64) >= rule.threshold))
+            fewest = self._candidates(probabilities, _best(probabilities, max(1, sure)), query.lang)
         timing = Timing(
             read=photo.read_ms,
             decode=decoded.decode_ms,
@@ -147,14 +166,33 @@ class Classifier:
         )
         return Prediction(
             top=top,
-            scientific_name=labels[best[0]].scientific_name,
+            scientific_name=self.info.labels[best[0]].scientific_name,
             path=photo.path,
             sha256=photo.sha256,
             width=decoded.width,
             height=decoded.height,
             model=self.info.id,
             timing=timing,
+            known=known,
+            prediction_set=fewest,
         )
+
+    def _candidates(
+        self, probabilities: npt.NDArray[np.float32], indices: list[int], lang: str
+    ) -> tuple[Candidate, ...]:
+        labels = self.info.labels
+        return tuple(
+            Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
+            for i in indices
+        )
+
+    def _is_known(
+        self, confidence: float, score: float | None, min_confidence: float | None
+    ) -> bool | None:
+        if min_confidence is not None:
+            return bool(confidence >= min_confidence)
+        rule = self.info.rejection
+        return None if rule is None or score is None else score >= rule.threshold
 
 
 def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """``97.1 %``; no confidence is shown as certain or impossible, which a model never knows."""
-    text = f"{share * 100:.1f} %"
-    return {"100.0 %": "> 99.9 %", "0.0 %": "< 0.1 %"}.get(text, text)
+    text, least = f"{share * 100:.{digits}f} %", 10**-digits
+    all_, none = f"{100:.{digits}f} %", f"{0:.{digits}f} %"
+    ends = {all_: f"> {100 - least:.{digits}f} %", none: f"< {least:.{digits}f} %"}
+    return ends.get(text, text)

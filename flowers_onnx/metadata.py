@@ -59,8 +59,30 @@ class Preprocess:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """A photo is known if the network's ``known_score`` is at least ``threshold``."""
+
+    threshold: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """The best class and all of a probability of at least ``threshold``: a prediction set.
+
+    It holds the right class in the share ``coverage`` of cases.
+    """
+
+    coverage: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The metadata of one model file; ``labels`` are in the order of the network's output."""
+    """The metadata of one model file; ``labels`` are in the order of the network's output.
+
+    ``rejection`` and ``prediction_set`` are ``None`` in a file that has no such rule.
+    """
 
     path: str
     name: str
@@ -71,6 +93,8 @@ class ModelInfo:
     date: str
     license: str
     metrics: dict[str, Any]
+    rejection: Rejection | None = None
+    prediction_set: SetRule | None = None
 
     @property
     def id(self) -> str:
@@ -100,8 +124,10 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
             date=properties.get("date", ""),
             license=properties.get("license", ""),
             metrics=_json(properties.get("metrics", "{}")),
+            rejection=_rejection(properties),
+            prediction_set=_set_rule(properties),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"the metadata of {path} is broken: {error!r}") from error
 
 
@@ -135,3 +161,28 @@ def _preprocess(properties: dict[str, str]) -> Preprocess:
     if not known or found.size < 1 or not 0 < found.crop_fraction <= 1:
         raise ValueError(f"unknown preprocessing {rule} to {found.size} pixels")
     return found
+
+
+def _rejection(properties: dict[str, str]) -> Rejection | None:
+    if "rejection" not in properties:
+        return None
+    rule = _json(properties["rejection"])
+    if not isinstance(rule["method"], str):
+        raise TypeError(f"method must be text: {rule}")
+    return Rejection(_number(rule, "threshold"), rule["method"])
+
+
+def _set_rule(properties: dict[str, str]) -> SetRule | None:
+    if "prediction_set" not in properties:
+        return None
+    rule = _json(properties["prediction_set"])
+    found = SetRule(_number(rule, "coverage"), _number(rule, "threshold"))
+    if not (0 < found.coverage <= 1 and 0 <= found.threshold <= 1):
+        raise ValueError(f"coverage and threshold must be shares: {rule}")
+    return found
+
+
+def _number(rule: dict[str, Any], name: str) -> float:
+    if type(rule[name]) not in {int, float}:  # a bool is an int too
+        raise TypeError(f"{name} must be a number: {rule}")
+    return float(rule[name])

@@ -25,7 +25,7 @@ from typing import (
 )
 
 #: Version of the record: a minor step adds fields, a major step changes or removes some.
-RECORD_SCHEMA = "1.0"
+RECORD_SCHEMA = "1.1"
 
 #: A number in the model that ships; another's may be text.
 ClassId = int | str
@@ -58,7 +58,9 @@ class Record(TypedDict):
     class_id: Annotated[ClassId | None, "the data set's id of that class"]
     scientific_name: Annotated[str | None, "its scientific name"]
     confidence: Annotated[float | None, "its probability, 0 to 1"]
+    known: Annotated[bool | None, "whether the photo shows one of the model's classes"]
     top: Annotated[list[CandidateRecord], "the best candidates, best first"]
+    prediction_set: Annotated[list[CandidateRecord], "the fewest that hold the right one"]
     sha256: Annotated[str | None, "SHA-256 of the image file"]
     width: Annotated[int | None, "pixels, as displayed"]
     height: Annotated[int | None, "pixels, as displayed"]
@@ -66,7 +68,7 @@ class Record(TypedDict):
     error: Annotated[ErrorRecord | None, "why there is no answer"]
 
 
-Type = Literal["string", "integer", "float", "timestamp", "class_id", "record"]
+Type = Literal["string", "integer", "float", "boolean", "timestamp", "class_id", "record"]
 
 
 class Field(NamedTuple):  # a dataclass takes ten times as long to make, at every start
@@ -91,6 +93,7 @@ _TYPES: dict[Any, Type] = {
     str: "string",
     int: "integer",
     float: "float",
+    bool: "boolean",
     Timestamp: "timestamp",
     ClassId: "class_id",
 }
@@ -129,6 +132,11 @@ def flat_values(fields: Iterable[Field], record: Mapping[str, Any]) -> Iterator[
             yield from (None if value is None else value[inner.name] for inner in field.fields)
         else:
             yield value
+
+
+def to_text(value: Any) -> Any:
+    """A value of ``flat_values`` for a format of texts: true and false as JSON has them."""
+    return to_json(value) if isinstance(value, bool) else value
 
 
 def to_json(value: Any) -> str:

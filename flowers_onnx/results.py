@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -21,20 +21,31 @@ from flowers_onnx.record import (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of each photo: how many candidates, and in which language their names.
+    """What is asked of each photo: how many candidates, in which language, and how sure.
 
-    ``top_k`` is at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``. Raises
-    ``UsageError`` for what makes no sense.
+    ``top_k`` is at most the number of classes; ``lang`` is ``en``, ``es`` or ``la``.
+    ``min_confidence``, 0 to 1, is from where on an answer is ``known``, in place of the model's
+    own rule. Raises ``UsageError`` for what makes no sense.
     """
 
     top_k: int = 5
     lang: str = "en"
+    min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise UsageError(f"top_k must be at least 1, not {self.top_k}")
         if self.lang not in LANGUAGES:
             raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {self.lang!r}")
+        if self.min_confidence is not None and not _is_share(self.min_confidence):
+            raise UsageError(f"min_confidence must be from 0 to 1, not {self.min_confidence!r}")
+
+
+def _is_share(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and bool(0 <= value <= 1)  # type: ignore[operator]
+    except (TypeError, ValueError):  # no number, or several
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,11 @@ class Prediction:
     ``sha256`` is of the bytes as given, in hexadecimal; ``None`` where the photo came as
     decoded pixels. ``path`` is ``None`` for anything but a path. ``timing`` is no part of
     the record, and equal predictions may differ in it.
+
+    ``known`` says whether the photo shows one of the model's classes at all; ``None`` where
+    the model can't tell and no ``min_confidence`` was asked for. ``prediction_set`` holds the
+    fewest candidates, best first, that have the right one among them as often as the model's
+    file says; it is empty unless ``known`` is true and the file has a rule for it.
     """
 
     top: tuple[Candidate, ...]
@@ -93,6 +109,8 @@ class Prediction:
     height: int
     model: str
     timing: Timing = field(default=Timing(), compare=False, repr=False)
+    known: bool | None = None
+    prediction_set: tuple[Candidate, ...] = ()
 
     @property
     def label(self) -> str:
@@ -120,6 +138,7 @@ class Prediction:
             "schema": RECORD_SCHEMA,
             "status": "ok",
             "top": [candidate.to_record() for candidate in self.top],
+            "prediction_set": [candidate.to_record() for candidate in self.prediction_set],
             "error": None,
         }
         return cast(
@@ -149,6 +168,7 @@ class Failure:
             "path": self.path,
             "status": "error",
             "top": [],
+            "prediction_set": [],
             "sha256": self.sha256,
             "model": self.model,
             "error": {"code": self.code, "message": self.message},
@@ -164,8 +184,8 @@ _NAMES = tuple(Record.__annotations__)
 def result_of(record: Mapping[str, Any]) -> Result:
     """The reverse of ``to_record``; fields that this version doesn't know are left out.
 
-    Numbers may be given as text. Raises one of Python's errors of look-up, type or value for
-    what is no record of this major version.
+    Those that came after 1.0 may be missing, and numbers may be given as text. Raises one of
+    Python's errors of look-up, type or value for what is no record of this major version.
     """
     if not record["schema"].startswith(RECORD_SCHEMA.partition(".")[0] + "."):
         raise ValueError(f"schema {record['schema']}")
@@ -174,13 +194,21 @@ def result_of(record: Mapping[str, Any]) -> Result:
         return Failure(**error, **_values(record, Record, Failure))
     if record["status"] != "ok":
         raise ValueError(f"status {record['status']}")
-    top = tuple(Candidate(**_values(one, CandidateRecord, Candidate)) for one in record["top"])
-    if not top or not all(0 <= candidate.confidence <= 1 for candidate in top):
-        raise ValueError("no candidates, or no probabilities")
+    top = _candidates(record["top"])
+    if not top:
+        raise ValueError("no candidates")
     values = _values(record, Record, Prediction)
     if None in (values["width"], values["height"]):
         raise ValueError("no size")
-    return Prediction(**values | {"top": top})
+    fewest = _candidates(record.get("prediction_set", ()))
+    return Prediction(**values | {"top": top, "prediction_set": fewest})
+
+
+def _candidates(records: Iterable[Mapping[str, Any]]) -> tuple[Candidate, ...]:
+    made = tuple(Candidate(**_values(one, CandidateRecord, Candidate)) for one in records)
+    if not all(0 <= candidate.confidence <= 1 for candidate in made):
+        raise ValueError("no probabilities")
+    return made
 
 
 def _values(record: Mapping[str, Any], declared: type, wanted: Any) -> dict[str, Any]:
@@ -203,6 +231,10 @@ def _value(value: Any, expected: Field) -> Any:
             return float(value)
         case "class_id" if isinstance(value, int | str):
             return value
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "boolean":
+            raise TypeError(f"{expected.name} is {value!r}")
     if not isinstance(value, str):
         raise TypeError(f"{expected.name} is {value!r}")
     return value.encode("utf-8", "replace").decode()  # JSON can hold half a character

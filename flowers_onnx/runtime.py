@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,24 @@ from flowers_onnx.errors import ImageError, ModelError
 from flowers_onnx.pixels import Pixels
 
 _ERRORS_ONLY = 3
-INPUT, OUTPUT = "image", "probabilities"
+INPUT, OUTPUT, SCORE = "image", "probabilities", "known_score"
 #: How far from what they should be probabilities may be: float16 rounds that much.
 _TOLERANCE = 0.01
 
 
 class Session:
-    """One loaded network; ``probabilities`` may be called from several threads at once.
+    """One loaded network; ``answer`` may be called from several threads at once.
 
     A run takes the calling thread and no other. A second one would make a single photo 13 %
     faster, but photos side by side, which is how threads are used here, 9 % slower
     (``docs/performance.md``); and where there is no pool, nothing spins.
 
-    ``size`` is that of the input, in pixels, ``classes`` the width of the output. Raises
-    ``ModelError`` if the file can't be loaded, or says that it takes or gives something else.
+    ``size`` is that of the input, in pixels, ``classes`` the width of the output; ``scored``
+    tells whether the file has to give a known score too. Raises ``ModelError`` if the file
+    can't be loaded, or says that it takes or gives something else.
     """
 
-    def __init__(self, path: str, size: int, classes: int) -> None:
+    def __init__(self, path: str, size: int, classes: int, *, scored: bool = False) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # One photo at a time has nothing to gain from an arena that keeps its peak.
@@ -49,16 +51,23 @@ class Session:
         width = outputs[OUTPUT][-1]  # a name where the file leaves it open
         if isinstance(width, int) and width != classes:
             raise ModelError(f"{path} has {width} outputs for {classes} labels")
+        if scored and SCORE not in outputs:
+            raise ModelError(f"{path} has a rule for rejection; it needs the output {SCORE!r}")
         self._classes = classes
+        self._outputs = [OUTPUT, SCORE] if scored else [OUTPUT]
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``; raises ``ImageError``.
+        """The first part of ``answer``."""
+        return self.answer(pixels)[0]
 
-        So it does where the network gives something else, which a broken file may do for all
-        photos, or for some.
+    def answer(self, pixels: Pixels) -> tuple[npt.NDArray[np.float32], float | None]:
+        """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``, and the known score if there is one.
+
+        Raises ``ImageError``, also where the network gives something else, which a broken file
+        may do for all photos, or for some.
         """
         try:
-            (output,) = self._session.run([OUTPUT], {INPUT: pixels[np.newaxis]})
+            output, *scores = self._session.run(self._outputs, {INPUT: pixels[np.newaxis]})
         except Exception as error:  # lack of memory, most likely: the next photo may do
             raise ImageError("internal_error", f"onnxruntime: {_first_line(error)}") from error
         if getattr(output, "shape", None) != (1, self._classes) or output.dtype.kind != "f":
@@ -70,7 +79,16 @@ class Session:
         total = float(result.sum())
         if abs(total - 1) > _TOLERANCE:
             raise _no_answer(f"what it gives adds up to {total:.3g}, not to 1")
-        return result.clip(0, 1)
+        return result.clip(0, 1), _score(scores[0]) if scores else None
+
+
+def _score(output: Any) -> float:
+    if getattr(output, "shape", None) != (1,) or output.dtype.kind != "f":
+        raise _no_answer("it gives no single known score")
+    score = float(output[0])
+    if not math.isfinite(score):
+        raise _no_answer("its known score is no number")
+    return score
 
 
 def _no_answer(why: str) -> ImageError:

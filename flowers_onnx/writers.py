@@ -15,8 +15,8 @@ from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.figures import percent
 from flowers_onnx.image_formats import HEADER_SIZE, sniff
-from flowers_onnx.record import Record, fields_of, flat_fields, flat_values, to_json
-from flowers_onnx.results import Failure, Result
+from flowers_onnx.record import Record, fields_of, flat_fields, flat_values, to_json, to_text
+from flowers_onnx.results import Failure, Prediction, Result
 
 
 class ResultWriter(Protocol):
@@ -71,14 +71,15 @@ def _refuse_image(path: str) -> None:
             raise UsageError(f"--out {path} is an image; it won't be overwritten")
 
 
-def result_writer(format: str, stream: TextIO, *, show: int) -> ResultWriter:
+def result_writer(format: str, stream: TextIO, *, show: int, classes: int) -> ResultWriter:
     """The writer of one of ``text``, ``json``, ``jsonl`` and ``csv``.
 
     ``show`` is the number of candidates that the text format prints; the others print all.
+    ``classes`` is how many the model has.
     """
     match format:
         case "text":
-            return TextWriter(stream, show)
+            return TextWriter(stream, show, classes)
         case "json":
             return JsonWriter(stream)
         case "jsonl":
@@ -114,24 +115,30 @@ class _Writer:
 class TextWriter(_Writer):
     """One line a photo, for people; failures go to stderr."""
 
-    def __init__(self, stream: TextIO, show: int) -> None:
+    def __init__(self, stream: TextIO, show: int, classes: int) -> None:
         super().__init__(stream)
-        self._show = show
+        self._show, self._classes = show, classes
 
     def _write(self, result: Result) -> None:
         if isinstance(result, Failure):
             self._stream.flush()  # keeps the order where both go to one terminal
             say(f"{_printable(result.path)}: {result.message} ({result.code})")
             return
-        name = result.label
-        if result.scientific_name and result.scientific_name != name:
-            name = f"{name} ({result.scientific_name})"
-        line = f"{_printable(result.path)}  {name}  {percent(result.confidence)}\n"
+        line = f"{_printable(result.path)}  {self._answer(result)}\n"
         others = [
             f"    {candidate.label}  {percent(candidate.confidence)}\n"
             for candidate in result.top[1 : self._show]
         ]
         self._stream.write("".join([line, *others]))
+
+    def _answer(self, result: Prediction) -> str:
+        if result.known is False:
+            closest = f"{result.label}, {percent(result.confidence, digits=0)}"
+            return f"not one of the {self._classes} species (closest: {closest})"
+        name = result.label
+        if result.scientific_name and result.scientific_name != name:
+            name = f"{name} ({result.scientific_name})"
+        return f"{name}  {percent(result.confidence)}"
 
     def _say(self, failures: int, total: int) -> None:
         if total > 1:  # one has been told of
@@ -179,7 +186,7 @@ class CsvWriter(_Writer):
         return super().write_all(results)
 
     def _write(self, result: Result) -> None:
-        self._writer.writerow(flat_values(self._fields, result.to_record()))
+        self._writer.writerow(map(to_text, flat_values(self._fields, result.to_record())))
 
 
 def write_table(format: str, rows: list[dict[str, Any]], stream: TextIO) -> None:

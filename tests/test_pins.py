@@ -21,7 +21,7 @@ from flowers_onnx.results import Failure, Prediction, result_of
 
 @pytest.mark.parametrize(("result", "line"), [(GOOD, GOOD_LINE), (FAILED, FAILED_LINE)])
 def test_the_record_is_pinned(result: Prediction | Failure, line: str) -> None:
-    assert RECORD_SCHEMA == "1.0"
+    assert RECORD_SCHEMA == "1.1"
     assert to_json(result.to_record()) == line
     assert result_of(json.loads(line)) == result
 

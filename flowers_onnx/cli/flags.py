@@ -62,6 +62,17 @@ def positive(flag: str, text: str) -> float:
     return number
 
 
+def share(flag: str, text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:  # nor is NaN
+        raise UsageError(f"--{flag} needs a number from 0 to 1, such as 0.6, not {text!r}")
+    return number
+
+
 def new_file(flag: str, text: str) -> str:
     """The name of a file here, to be written; - is standard output."""
     from flowers_onnx.file_uris import is_file_uri, path_of_file
@@ -85,6 +96,10 @@ thread_count = count(most=MAX_THREADS)
 TopK = Annotated[int, Flag("N", "candidates a photo (5)", count())]
 Lang = Annotated[
     str, Flag("L", "names in en, es or la: English, Spanish, Latin (en)", choice(*LANGUAGES))
+]
+MinConfidence = Annotated[
+    float | None,
+    Flag("P", "known is from this confidence on, 0 to 1 (the model's own rule, if any)", share),
 ]
 Model = Annotated[
     str | None,

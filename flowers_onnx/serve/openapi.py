@@ -16,6 +16,7 @@ _TYPES: dict[str, list[str]] = {
     "string": ["string"],
     "integer": ["integer"],
     "float": ["number"],
+    "boolean": ["boolean"],
     "timestamp": ["string"],
     "class_id": ["integer", "string"],
 }

@@ -13,12 +13,13 @@ _TYPES = {
     "string": "STRING",
     "integer": "INTEGER",
     "float": "FLOAT",
+    "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMP",
     "class_id": "STRING",
     "record": "RECORD",
 }
 #: The names that SQL gives to types; the API uses the older ones.
-_SYNONYMS = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "STRUCT": "RECORD"}
+_SYNONYMS = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
 
 
 def _schema_field(field: Field) -> bigquery.SchemaField:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from flowers_onnx.console import say
-from flowers_onnx.record import Field, to_json
+from flowers_onnx.record import Field, to_json, to_text
 from flowers_onnx.tables.schema import AnyRow, Cell, Schema
 from flowers_onnx.text import open_utf8
 
@@ -137,4 +137,4 @@ def _typed(cell: str | None, field: Field) -> Cell:
 def _quoted(cell: Cell) -> str:
     if isinstance(cell, str):
         return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
-    return "" if cell is None else repr(cell)
+    return "" if cell is None else str(to_text(cell))

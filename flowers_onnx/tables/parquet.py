@@ -26,6 +26,7 @@ _TYPES = {
     "string": pa.string(),
     "integer": pa.int64(),
     "float": pa.float64(),
+    "boolean": pa.bool_(),
     "timestamp": pa.timestamp("ms", tz="UTC"),
     "class_id": pa.string(),
 }

@@ -95,9 +95,18 @@ def unflatten(fields: Iterable[Field], cells: Iterable[Cell]) -> AnyRow:
             row[field.name] = json.loads(str(value))
         elif _is_id(field, value):
             row[field.name] = text_to_id(str(value))
+        elif field.type == "boolean" and value is not None:
+            row[field.name] = _to_boolean(value)
         else:
             row[field.name] = value
     return row
+
+
+def _to_boolean(cell: Cell) -> bool:
+    """Of a text, or of a database that has numbers only."""
+    if cell not in (0, 1, "false", "true"):
+        raise ValueError(f"{cell!r} is neither true nor false")
+    return cell in (1, "true")
 
 
 def _is_id(field: Field, value: object) -> bool:
@@ -195,6 +204,7 @@ _IS: Mapping[Type, Callable[[Any], bool]] = {
     "string": lambda value: type(value) is str,
     "integer": lambda value: type(value) is int,
     "float": lambda value: type(value) is float,
+    "boolean": lambda value: type(value) is bool,
     "class_id": lambda value: type(value) in {int, str},
     "timestamp": _is_time,
 }

@@ -18,7 +18,7 @@ from flowers_onnx.tables.schema import AnyRow, Schema
 #: "flow": tells our databases from all others.
 APPLICATION_ID = 0x666C6F77
 
-_TYPES = {"integer": "INTEGER", "float": "REAL"}
+_TYPES = {"integer": "INTEGER", "float": "REAL", "boolean": "INTEGER"}
 
 #: Seconds that another program may take to write.
 _PATIENCE = 30

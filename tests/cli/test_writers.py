@@ -19,21 +19,22 @@ from flowers_onnx.web.words import Words
 from flowers_onnx.writers import result_writer, write_facts, write_table
 
 CSV_HEADER = (
-    "schema,path,status,label,class_id,scientific_name,confidence,top,sha256,width,height,model,"
-    "error_code,error_message\n"
+    "schema,path,status,label,class_id,scientific_name,confidence,known,top,prediction_set,sha256,"
+    "width,height,model,error_code,error_message\n"
 )
 GOOD_ROW = (
-    "1.0,fotos/ñandú.jpg,ok,tusílago,7,Tussilago farfara,0.30000000000000004,"
+    "1.1,fotos/ñandú.jpg,ok,tusílago,7,Tussilago farfara,0.30000000000000004,true,"
     '"[{""label"": ""tusílago"", ""class_id"": 7, ""confidence"": 0.30000000000000004}, '
     '{""label"": ""ñ"", ""class_id"": ""x"", ""confidence"": 1e-12}]",'
+    '"[{""label"": ""tusílago"", ""class_id"": 7, ""confidence"": 0.30000000000000004}]",'
     "abababababababababababababababababababababababababababababababab,3,4,flowers/1.0,,\n"
 )
-FAILED_ROW = "1.0,año.jpg,error,,,,,[],,,,flowers/1.0,is_empty,the file is empty\n"
+FAILED_ROW = "1.1,año.jpg,error,,,,,,[],[],,,,flowers/1.0,is_empty,the file is empty\n"
 
 
 def written(form: str, *results: Result, show: int = 5) -> tuple[str, int]:
     stream = io.StringIO()
-    failures = result_writer(form, stream, show=show).write_all(iter(results))
+    failures = result_writer(form, stream, show=show, classes=102).write_all(iter(results))
     return stream.getvalue(), failures
 
 
@@ -121,7 +122,7 @@ def test_a_reader_of_lines_follows() -> None:
                 return
             yield GOOD
 
-    result_writer("jsonl", stream, show=1).write_all(results())
+    result_writer("jsonl", stream, show=1, classes=102).write_all(results())
     assert seen == [0, 1, 2, 3]
 
 
@@ -133,7 +134,7 @@ def test_a_list_that_breaks_off_is_valid(count: int) -> None:
 
     stream = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        result_writer("json", stream, show=1).write_all(results())
+        result_writer("json", stream, show=1, classes=102).write_all(results())
     assert stream.getvalue() == ("[\n" + GOOD_LINE + "\n]\n" if count else "[]\n")
 
 
@@ -161,7 +162,7 @@ def test_tables_and_facts_are_pinned() -> None:
 
 def test_an_unknown_form_is_a_fault_of_the_caller() -> None:
     with pytest.raises(ValueError, match="unknown format 'xml'"):
-        result_writer("xml", io.StringIO(), show=1)
+        result_writer("xml", io.StringIO(), show=1, classes=102)
 
 
 FIRST = {"jsonl": b'{"schema', "json": b"[\n{", "csv": b"schema,", "txt": b"SAMPLE  "}

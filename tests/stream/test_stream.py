@@ -95,7 +95,7 @@ def test_says_that_it_is_ready(flowers: Run) -> None:
         ready = child.ready
         assert ready["ready"] is True
         assert ready["pid"] == child.process.pid
-        assert (ready["protocol"], ready["schema"], ready["labels"]) == (1, "1.0", 102)
+        assert (ready["protocol"], ready["schema"], ready["labels"]) == (1, "1.1", 102)
         assert (ready["framing"], ready["workers"]) == ("jsonl", 3)
         version = flowers("--version").stdout.decode().strip()
         assert version == f"flowers {ready['program']} (model {ready['model']})"

@@ -485,7 +485,7 @@ def test_csv_is_that_of_classify_with_more_columns(tmp_path: Path) -> None:
     stream = io.StringIO()
     top = tuple(Candidate(**each) for each in row()["top"])
     prediction = Prediction(top, None, row()["path"], "ab" * 32, 3, 4, "flowers/1.0")
-    writers.result_writer("csv", stream, show=5).write_all([prediction])
+    writers.result_writer("csv", stream, show=5, classes=102).write_all([prediction])
     (classified,) = csv.DictReader(io.StringIO(stream.getvalue()))
     assert {name: read[name] for name in classified} == classified
 

@@ -53,6 +53,7 @@ def batch(
     ] = "text",
     top_k: flags.TopK = 5,
     lang: flags.Lang = "en",
+    min_confidence: flags.MinConfidence = None,
     model: flags.Model = None,
     threads: Annotated[
         int | None,
@@ -96,7 +97,7 @@ def batch(
         retry_errors=retry_errors,
         log_format=log_format,
         mix_settings=mix_settings,
-        query=Query(top_k, lang),
+        query=Query(top_k, lang, min_confidence),
         model=model,
         threads=threads,
         max_pixels=max_pixels,

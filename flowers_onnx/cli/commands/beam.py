@@ -35,6 +35,7 @@ def beam(
     ] = None,
     top_k: Annotated[int, Flag("N", "candidates an image (5)", flags.count())] = 5,
     lang: flags.Lang = "en",
+    min_confidence: flags.MinConfidence = None,
     model: Annotated[
         str | None,
         Flag(
@@ -71,7 +72,7 @@ def beam(
         sources=sources,
         out=target("out", out),
         dead_letter=target("dead_letter", dead_letter or beside(out)),
-        query=Query(top_k, lang),
+        query=Query(top_k, lang, min_confidence),
         model=model,
         max_pixels=max_pixels,
         runner_options=runner_options,

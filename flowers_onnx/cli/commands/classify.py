@@ -37,6 +37,7 @@ def classify(
         ),
     ] = None,
     lang: flags.Lang = "en",
+    min_confidence: flags.MinConfidence = None,
     out: Annotated[
         str | None,
         Flag(
@@ -71,7 +72,7 @@ def classify(
         raise UsageError(
             f"--out {out}: flowers batch makes such files, classify {', '.join(flags.FORMS)}"
         )
-    query = Query(top_k or 5, lang)
+    query = Query(top_k or 5, lang, min_confidence)
 
     def work() -> int:
         from flowers_onnx.classifier import Classifier
@@ -84,7 +85,8 @@ def classify(
             share_one_heap()
         classifier = Classifier(model, threads=threads, max_pixels=max_pixels)
         with open_output(out) as stream:
-            writer = result_writer(flags.form_of(format, out, flags.FORMS), stream, show=top_k or 1)
+            form, classes = flags.form_of(format, out, flags.FORMS), len(classifier.info.labels)
+            writer = result_writer(form, stream, show=top_k or 1, classes=classes)
             raw = RawFiles()
             sources = expand(paths, sys.stdin.buffer if sys.stdin else None, raw.note)
             results = classifier.results(sources, query)

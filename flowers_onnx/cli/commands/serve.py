@@ -145,6 +145,7 @@ def serve(
     ] = (),
     top_k: flags.TopK = 5,
     lang: flags.Lang = "en",
+    min_confidence: flags.MinConfidence = None,
     log_format: Annotated[
         str | None,
         Flag(
@@ -181,7 +182,7 @@ def serve(
         max_body=max_body,
         max_files=max_files,
         max_pixels=max_pixels,
-        query=Query(top_k, lang),
+        query=Query(top_k, lang, min_confidence),
         model=model,
         keep=keep,
         trace=trace,

@@ -25,6 +25,7 @@ def stream(
     threads: flags.Threads = None,
     top_k: flags.TopK = 5,
     lang: flags.Lang = "en",
+    min_confidence: flags.MinConfidence = None,
     model: flags.Model = None,
     max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
@@ -43,7 +44,7 @@ def stream(
     Flags:
     {flags}
     """
-    options = Options(framing, Query(top_k, lang), model, threads, max_pixels)
+    options = Options(framing, Query(top_k, lang, min_confidence), model, threads, max_pixels)
 
     def work() -> int:
         from flowers_onnx.machine import share_one_heap
