@@ -56,7 +56,7 @@ def promote(
     """Compare ``new`` with the model ``against`` and put it in its place.
 
     Args:
-        new: the ONNX file of ``build.py``; what is beside it goes along.
+        new: the ONNX file of ``retrain.py``; what is beside it goes along.
         against: the model to replace; if there is none yet, nothing is compared.
         reference: NAME=FOLDER, several with commas or with the flag again.
         unknown: folders, or NAME=FOLDER.
@@ -116,8 +116,8 @@ def measure(
         new_megabytes=os.path.getsize(new) / 1e6,
         dropped=_in_order(older, before - after),
         added=_in_order(newer, after - before) if older else [],
-        old_tells=older is not None and comparison.tells(older, photos),
-        new_tells=comparison.tells(newer, photos),
+        old_tells=older is not None and older.info.rejection is not None,
+        new_tells=newer.info.rejection is not None,
     )
 
 

@@ -5,7 +5,7 @@
 ``FOLDER`` is a data set of ``flowers trace export``, or any folder of photos. Photos that
 ``FOLDER/review.csv`` lacks are added to it; ``FOLDER/review.html`` shows those that nobody has
 looked at, the least sure first. It opens from disk and asks no network; what it downloads takes
-the place of ``review.csv``, which ``train.py --review`` and ``build.py`` read.
+the place of ``review.csv``, which ``train.py --review`` and ``retrain.py`` read.
 """
 
 from __future__ import annotations

@@ -115,17 +115,9 @@ def answers(classifier: Classifier, photos: Sequence[Path]) -> list[Answer | Non
     """One a photo; None for what can't be read."""
     results = classifier.classify_many(map(str, photos), top_k=1)
     return [
-        Answer(str(result.class_id), getattr(result, "known", None))
-        if isinstance(result, Prediction)
-        else None
+        Answer(str(result.class_id), result.known) if isinstance(result, Prediction) else None
         for result in results
     ]
-
-
-def tells(classifier: Classifier, photos: Sequence[str]) -> bool:
-    """Whether a model can tell what it doesn't know."""
-    some = answers(classifier, [Path(photo) for photo in photos[:5]])
-    return any(answer.known is not None for answer in some if answer)
 
 
 def class_names(classifier: Classifier) -> set[str]:

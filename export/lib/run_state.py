@@ -26,7 +26,7 @@ class RunState:
         for key in sorted(found["settings"].keys() | settings.keys()):
             if found["settings"].get(key) != settings.get(key):
                 raise SystemExit(
-                    f"build: {path.parent} was begun with another {key}; "
+                    f"retrain: {path.parent} was begun with another {key}; "
                     "take another --out, or remove that folder"
                 )
 

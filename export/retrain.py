@@ -1,6 +1,6 @@
 """From photos to a model that is measured: train, convert, quantise, verify, in one command.
 
-    python export/build.py DATA --out run/1.1
+    python export/retrain.py DATA --out run/1.1
         [--labels labels.json] [--name flowers] [--version 1.0]
         [--dataset TEXT] [--license_note TEXT] [--review DATASET/review.csv]
         [--also FOLDER,...] [--unnamed FOLDER,...] [--teacher teacher.npz]
@@ -54,7 +54,7 @@ class Step:
         ("name", "version", "dataset", "license_note", "also", "unnamed", "phases"), str
     )
 )
-def build(
+def retrain(
     data: str,
     *,
     out: str,
@@ -95,9 +95,9 @@ def build(
     told["license_note"] = license_note
     sources = [data, labels, review, teacher, *words(also), *words(unnamed), init]
     if Path(data).resolve() in [folder.resolve(), *folder.resolve().parents]:
-        raise SystemExit(f"build: --out {out} is inside {data}, whose photos would count twice")
+        raise SystemExit(f"retrain: --out {out} is inside {data}, whose photos would count twice")
     folder.mkdir(parents=True, exist_ok=True)
-    state = RunState(folder / "build.json", {"data": data, **flags, **told, **_prints(sources)})
+    state = RunState(folder / "retrain.json", {"data": data, **flags, **told, **_prints(sources)})
     root = laid_out(Path(data), folder / "data")
     ids, photos = counted(root)
     _write_labels(labels, ids, folder / "labels.json")
@@ -142,17 +142,22 @@ def _ships_anyway(report: Path) -> str:
     return "; ".join(found["failures"]) + f": {found['ship']} ships" if found["ship"] else ""
 
 
+def call(script: str, words: list[str]) -> int:
+    """Run a script of this folder in a process of its own; its exit status."""
+    command = [sys.executable, str(EXPORT / script), *words]
+    return subprocess.run(command, check=False).returncode
+
+
 def _run(step: Step) -> None:
     try:
-        command = [sys.executable, str(EXPORT / step.script), *step.words]
-        code = subprocess.run(command, check=False).returncode
+        code = call(step.script, step.words)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     if code and (pardon := step.forgives()):
         _say(pardon)
     elif code:
         raise SystemExit(
-            f"build: {step.script} failed, as told above; the same command goes on from there"
+            f"retrain: {step.script} failed, as told above; the same command goes on from there"
         )
 
 
@@ -162,7 +167,7 @@ def _write_labels(labels: str, ids: list[str], target: Path) -> None:
         try:
             read_labels(Path(labels), ids)
         except (OSError, ValueError) as error:
-            raise SystemExit(f"build: {error}") from error
+            raise SystemExit(f"retrain: {error}") from error
         if not (target.exists() and target.samefile(labels)):
             shutil.copyfile(labels, target)
         return
@@ -177,7 +182,7 @@ def _prints(sources: list[str]) -> dict[str, str]:
 
 def _print(source: Path) -> str:
     if not source.exists():
-        raise SystemExit(f"build: there is no {source}")
+        raise SystemExit(f"retrain: there is no {source}")
     if source.is_file():
         return digest(source)[:16]
     files = photos_below(source)
@@ -190,9 +195,9 @@ def _flags(values: dict[str, str]) -> list[str]:
 
 
 def _say(text: Any) -> None:
-    print(f"build: {text}", file=sys.stderr, flush=True)
+    print(f"retrain: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
     sys.argv[1:] = joined_flags(sys.argv[1:], ("also", "unnamed"))
-    fire.Fire(build)
+    fire.Fire(retrain)
