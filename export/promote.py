@@ -145,7 +145,7 @@ def _place(new: Path, beside: list[Path], target: Path, version: str, found: Fin
     for path in stays:
         print(f"- {path} is still the old model's")
     print(f"- the prose of {card}: data, method, limits")
-    print(f"- the recorded answers: python export/answers.py record DATA --model {target}")
+    print(f"- the recorded answers: answers.py record DATA --model {target}")
     print("- the changelog, the tests of your own that name the version, a commit")
 
 

@@ -112,7 +112,7 @@ def retrain(
     for made, kept in (("metrics.json", "history.json"), ("curves.png", "curves.png")):
         if (folder / "training" / made).exists():
             shutil.copyfile(folder / "training" / made, folder / kept)
-    print(f"{folder / 'flowers.onnx'}: {len(ids)} classes; next: python export/promote.py")
+    print(f"{folder / 'flowers.onnx'}: {len(ids)} classes; next: promote.py")
 
 
 def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -> list[Step]:
@@ -129,6 +129,7 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
         Step("train.py", [data, *training, *_flags(flags)], "flowers.keras"),
         Step("convert.py", convert, "flowers-fp32.onnx"),
         Step("quantize.py", [fp32, data, "--out", int8], "flowers-int8.onnx"),
+        # Here `rejection.py` has its place: the known score and its thresholds, into both files.
         Step("verify.py", verify, "flowers.onnx", lambda: _ships_anyway(report)),
     ]
 

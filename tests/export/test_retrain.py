@@ -17,6 +17,7 @@ from PIL import Image
 
 from flowers_onnx import Classifier
 from flowers_onnx.serve.trace import review
+from lib import student
 from lib.dataset import photos_below
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
@@ -230,3 +231,11 @@ def test_any_list_of_classes(
     assert classifier.info.id.startswith("flowers/1.10")
     photo = photos_below(tmp_path / "run" / "data" / "valid")[0]
     assert len(classifier.classify(photo, top_k=1000).top) == len(ids)
+
+
+def test_a_short_run_moves_the_average() -> None:
+    """Over 5 steps the memory of a long run would keep 99 % of the first weights."""
+    assert student.optimizer(1e-3, 0.02, 5, 1).ema_momentum < 0.5
+    assert student.optimizer(1e-3, 0.02, 200, 26).ema_momentum == student.EMA_MOMENTUM
+    rate = student.optimizer(1e-3, 0.02, 5, 1).learning_rate
+    assert np.isfinite(float(rate))
