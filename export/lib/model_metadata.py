@@ -76,7 +76,8 @@ def label(row: Any) -> Label:
         raise ValueError(  # noqa: TRY004 - a wrong file, not a wrong call
             f"the label of class {class_id} is not a text: {name!r}"
         )
-    return Label(int(class_id) if class_id.isdecimal() else class_id, name, *extra)
+    is_number = class_id.isdecimal() and str(int(class_id)) == class_id  # 007 is a name
+    return Label(int(class_id) if is_number else class_id, name, *extra)
 
 
 def _json(value: Any) -> str:
