@@ -36,9 +36,9 @@ def laid_out(source: Path, folder: Path) -> Path:
         if len(photos) == len(aside):
             aside = {min(photos, key=_place)}
         for key, path in photos.items():
-            part = folder / ("valid" if key in aside else "train") / class_id
-            part.mkdir(exist_ok=True)
-            _link(path, part / f"{key}{path.suffix.lower()}")
+            place = folder / ("valid" if key in aside else "train") / class_id
+            place.mkdir(exist_ok=True)
+            _link(path, place / f"{key}{path.suffix.lower()}")
     return folder
 
 
