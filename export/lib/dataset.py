@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -14,16 +15,23 @@ from flowers_onnx.errors import UsageError
 from flowers_onnx.serve.trace.review import to_train_on
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+UNNAMED = -1
 #: Photos are kept at this short side: enough for a 224 px crop, 6,500 of them in 1.6 GB.
 CACHED_SIDE = 256
+#: One photo in so many is kept out of training, for confidence and thresholds to be fitted on.
+CALIBRATION_PART = 12
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One labelled file; ``target`` is the index of its class in the network's output."""
+    """One file; ``target`` is the index of its class in the network's output.
+
+    ``UNNAMED`` is a photo of none of them. ``source`` is where a collection has it from.
+    """
 
     path: Path
     target: int
+    source: str = ""
 
 
 def class_ids(data: Path) -> list[str]:
@@ -42,6 +50,33 @@ def list_photos(data: Path, split: str, ids: list[str]) -> list[Photo]:
         for path in sorted((data / split / class_id).glob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES
     ]
+
+
+def collected_photos(folder: Path, ids: list[str]) -> list[Photo]:
+    """The photos of ``folder/<class_id>/*`` and their sources.
+
+    Those stand in ``index.csv`` in the folder or beside it, in the columns ``path`` and
+    ``source``; without one the folder is a source.
+    """
+    sources = _sources(folder)
+    return [
+        Photo(path, target, sources.get(path, folder.name))
+        for target, class_id in enumerate(ids)
+        for path in photos_below(folder / class_id)
+    ]
+
+
+def unnamed_photos(folder: Path) -> list[Photo]:
+    """Every photo of ``folder``, as one of none of the classes."""
+    return [Photo(path, UNNAMED, folder.name) for path in photos_below(folder)]
+
+
+def _sources(folder: Path) -> dict[Path, str]:
+    for index in (folder / "index.csv", folder.parent / "index.csv"):
+        if index.is_file():
+            with index.open(encoding="utf-8-sig", newline="") as file:
+                return {index.parent / row["path"]: row["source"] for row in csv.DictReader(file)}
+    return {}
 
 
 def reviewed_photos(review: Path, ids: list[str]) -> list[Photo]:
@@ -70,12 +105,24 @@ def spread(photos: list[Photo]) -> list[Photo]:
 
 def without_duplicates(photos: list[Photo], held_out: list[Photo]) -> list[Photo]:
     """``photos`` less those whose bytes also occur in ``held_out`` (the set has such a pair)."""
-    seen = {_digest(photo) for photo in held_out}
-    return [photo for photo in photos if _digest(photo) not in seen]
+    seen = {digest(photo.path) for photo in held_out}
+    return [photo for photo in photos if digest(photo.path) not in seen]
 
 
-def _digest(photo: Photo) -> bytes:
-    return hashlib.sha256(photo.path.read_bytes()).digest()
+def photos_below(folder: Path) -> list[Path]:
+    """Every photo in a folder, at any depth, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def for_calibration(key: str) -> bool:
+    """Whether the photo of this hash is kept out of training; it is so in every run."""
+    return int(key[:8], 16) % CALIBRATION_PART == 0
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal: what a photo goes by."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def decode(path: Path) -> np.ndarray:
