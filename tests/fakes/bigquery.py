@@ -28,7 +28,7 @@ Json = dict[str, Any]
 #: same; ``job_fails``: the job is accepted, then fails and loads nothing.
 Kind = Literal["403", "503", "drop_before", "drop_after", "job_fails"]
 
-_TYPES = {"STRING", "INTEGER", "FLOAT", "TIMESTAMP", "RECORD"}
+_TYPES = {"STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "RECORD"}
 _LOAD_CONFIG = {
     "sourceFormat": "NEWLINE_DELIMITED_JSON",
     "writeDisposition": "WRITE_APPEND",
@@ -480,7 +480,12 @@ def _check_value(value: Any, field: Json, name: str) -> None:
             _check_row(value, field["fields"], name)
         case (("INTEGER" | "FLOAT" | "STRING"), bool()):
             raise RefusedError(400, "invalid", f"{name}: Could not convert {value!r}")
-        case ("STRING", str()) | ("INTEGER", int()) | ("FLOAT", int() | float()):
+        case (
+            ("STRING", str())
+            | ("BOOLEAN", bool())
+            | ("INTEGER", int())
+            | ("FLOAT", int() | float())
+        ):
             return
         case "TIMESTAMP", str() if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", value):
             dt.datetime.fromisoformat(value)
@@ -497,6 +502,8 @@ def _cell(value: Any, field: Json) -> Any:
     match field["type"]:
         case "RECORD":
             return {"f": [{"v": _cell(value.get(f["name"]), f)} for f in field["fields"]]}
+        case "BOOLEAN":
+            return "true" if value else "false"
         case "TIMESTAMP":
             return str(round(dt.datetime.fromisoformat(value).timestamp() * 1e6))
     return str(value)

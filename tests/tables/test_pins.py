@@ -28,6 +28,8 @@ GOOD: Row = make_row(
         3,
         4,
         "flowers/1.0",
+        known=True,
+        prediction_set=(Candidate("orquídea mariposa", 7, 0.1 + 0.2),),
     ),
     "20261123T120000Z-0123abcd",
     "2026-11-23T12:00:00.120Z",
@@ -40,19 +42,21 @@ FAILED: Row = make_row(
 )
 
 JSON_LINES = (
-    '{"schema": "1.0", "path": "gs://fotos/ñandú/1.jpg", "status": "ok", '
+    '{"schema": "1.1", "path": "gs://fotos/ñandú/1.jpg", "status": "ok", '
     '"label": "orquídea mariposa", "class_id": 7, "scientific_name": "Phalaenopsis «hyb.»", '
-    '"confidence": 0.30000000000000004, "top": [{"label": "orquídea mariposa", "class_id": 7, '
+    '"confidence": 0.30000000000000004, "known": true, "top": [{"label": "orquídea mariposa", "class_id": 7, '
     '"confidence": 0.30000000000000004}, {"label": "tusílago", "class_id": "x", '
     '"confidence": 1e-12}], '
+    '"prediction_set": [{"label": "orquídea mariposa", "class_id": 7, '
+    '"confidence": 0.30000000000000004}], '
     '"sha256": "abababababababababababababababababababababababababababababababab", '
     '"width": 3, "height": 4, "model": "flowers/1.0", "error": null, '
     '"source_uri": "gs://fotos/ñandú/1.jpg", "source_version": "17", "source_id": "7", '
     '"size": 1234, "run_id": "20261123T120000Z-0123abcd", '
     '"processed_at": "2026-11-23T12:00:00.120Z"}\n'
-    '{"schema": "1.0", "path": "gs://fotos/2.jpg", "status": "error", '
+    '{"schema": "1.1", "path": "gs://fotos/2.jpg", "status": "error", '
     '"label": null, "class_id": null, "scientific_name": null, '
-    '"confidence": null, "top": [], '
+    '"confidence": null, "known": null, "top": [], "prediction_set": [], '
     '"sha256": null, '
     '"width": null, "height": null, "model": "flowers/1.0", '
     '"error": {"code": "is_empty", "message": "the file is empty"}, '
@@ -62,14 +66,16 @@ JSON_LINES = (
 )
 
 CSV = (
-    "schema,path,status,label,class_id,scientific_name,confidence,top,sha256,width,height,model,"
-    "error_code,error_message,source_uri,source_version,source_id,size,run_id,processed_at\n"
-    "1.0,gs://fotos/ñandú/1.jpg,ok,orquídea mariposa,7,Phalaenopsis «hyb.»,0.30000000000000004,"
+    "schema,path,status,label,class_id,scientific_name,confidence,known,top,prediction_set,sha256,"
+    "width,height,model,error_code,error_message,source_uri,source_version,source_id,size,run_id,"
+    "processed_at\n"
+    "1.1,gs://fotos/ñandú/1.jpg,ok,orquídea mariposa,7,Phalaenopsis «hyb.»,0.30000000000000004,true,"
     '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}, '
     '{""label"": ""tusílago"", ""class_id"": ""x"", ""confidence"": 1e-12}]",'
+    '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}]",'
     "abababababababababababababababababababababababababababababababab,3,4,flowers/1.0,"
     ",,gs://fotos/ñandú/1.jpg,17,7,1234,20261123T120000Z-0123abcd,2026-11-23T12:00:00.120Z\n"
-    "1.0,gs://fotos/2.jpg,error,,,,,[],,,,flowers/1.0,"
+    "1.1,gs://fotos/2.jpg,error,,,,,,[],[],,,,flowers/1.0,"
     'is_empty,the file is empty,gs://fotos/2.jpg,,"año, ""7""\n",,'
     "20261123T120000Z-0123abcd,2026-11-23T12:00:01.000Z\n"
 )
@@ -77,7 +83,7 @@ CSV = (
 SQLITE_TABLE = (
     'CREATE TABLE results ("schema" TEXT NOT NULL, "path" TEXT, "status" TEXT NOT NULL, '
     '"label" TEXT, "class_id" TEXT, "scientific_name" TEXT, "confidence" REAL, '
-    '"top" TEXT NOT NULL, "sha256" TEXT, "width" INTEGER, "height" INTEGER, '
+    '"known" INTEGER, "top" TEXT NOT NULL, "prediction_set" TEXT NOT NULL, "sha256" TEXT, "width" INTEGER, "height" INTEGER, '
     '"model" TEXT NOT NULL, "error_code" TEXT, "error_message" TEXT, '
     '"source_uri" TEXT NOT NULL, "source_version" TEXT, "source_id" TEXT, "size" INTEGER, '
     '"run_id" TEXT NOT NULL, "processed_at" TEXT NOT NULL)'
@@ -93,7 +99,17 @@ required group field_id=-1 schema {
   optional binary field_id=-1 class_id (String);
   optional binary field_id=-1 scientific_name (String);
   optional double field_id=-1 confidence;
+  optional boolean field_id=-1 known;
   required group field_id=-1 top (List) {
+    repeated group field_id=-1 list {
+      required group field_id=-1 element {
+        required binary field_id=-1 label (String);
+        required binary field_id=-1 class_id (String);
+        required double field_id=-1 confidence;
+      }
+    }
+  }
+  required group field_id=-1 prediction_set (List) {
     repeated group field_id=-1 list {
       required group field_id=-1 element {
         required binary field_id=-1 label (String);
@@ -135,7 +151,7 @@ def test_a_database_is_pinned(tmp_path: Path) -> None:
     result_sink(path).publish([GOOD, FAILED])
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA application_id").fetchone() == (0x666C6F77,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1000,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1001,)
     assert connection.execute("SELECT sql FROM sqlite_master").fetchall() == [
         (SQLITE_TABLE,),
         (SQLITE_INDEX,),
@@ -153,7 +169,7 @@ def test_a_parquet_file_is_pinned(tmp_path: Path) -> None:
     result_sink(path).publish([GOOD, FAILED])
     with pq.ParquetFile(path) as file:
         assert str(file.schema).partition("\n")[2] == PARQUET
-        assert file.schema_arrow.metadata == {b"flowers_onnx.schema": b"1.0"}
+        assert file.schema_arrow.metadata == {b"flowers_onnx.schema": b"1.1"}
         assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -187,7 +203,7 @@ def test_the_id_of_a_load_job_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None
         sink.publish([])  # makes the table
         fake.tables["project.dataset.flowers"].resource["creationTime"] = "1764000000123"
         sink.publish([GOOD, FAILED])
-        digest = "1d62e724fa671976ae9b32a90cb3be1dab4276b00fad1d62120f295ca0b6fd48"
+        digest = "8aa8941d46deb98c6915cffafa8cb10b050f85374552b5a35303ba3754b72a7a"
         assert list(fake.jobs) == [f"flowers-{digest}-0"]
         (job,) = fake.jobs.values()
         assert job.data.decode() == JSON_LINES.replace('"class_id": 7', '"class_id": "7"')
