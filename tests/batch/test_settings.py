@@ -48,7 +48,7 @@ def continued(
     journal = f"{place.rpartition('/')[2]}.journal"
     with Output(
         result_sink(place), journal, by_version=True, retry_errors=False,
-        check=settings.check, out=place,
+        settings=settings, out=place,
     ) as output:  # fmt: skip
         for result in results:
             item = Item(f"gs://b/{next(NUMBERS)}", "1")
