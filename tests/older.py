@@ -30,11 +30,24 @@ TRACE = (
     *("scientific_name", "confidence", "top", "lang", "model", "error", "queue_ms", "read_ms"),
     *("decode_ms", "preprocess_ms", "inference_ms", "total_ms", "instance", "version"),
 )
-_REQUIRED = {
-    *("schema", "status", "top", "model", "source_uri", "run_id", "processed_at"),
-    *("request_id", "part", "time", "method", "route", "total_ms", "instance", "version"),
-}
 _NUMBERS = {"width", "height", "size", "part"}
+
+
+def _kind(name: str, *, is_batch: bool) -> str:
+    if name in _NUMBERS or (name == "status" and not is_batch):
+        return "integer"
+    if name == "confidence" or name.endswith("_ms"):
+        return "float"
+    return "timestamp" if name in {"time", "processed_at"} else "string"
+
+
+def _is_required(name: str, *, is_batch: bool) -> bool:
+    if is_batch:
+        return name in {"schema", "status", "top", "model", "source_uri", "run_id", "processed_at"}
+    return name in {
+        *("schema", "request_id", "part", "time", "method", "route", "status", "top"),
+        *("total_ms", "instance", "version"),
+    }
 
 
 def older(row: Mapping[str, Any], names: Iterable[str] = (*RECORD, *BATCH)) -> Row:
@@ -66,14 +79,14 @@ def write(path: Path, rows: list[Row]) -> None:
 
 def fill(fake: BigQueryFake, name: str, rows: list[Row]) -> None:
     """A table of BigQuery with ``rows``."""
-    fields = [_field(each, "time" not in rows[0]) for each in rows[0]]
-    is_trace = "request_id" in rows[0]
+    is_batch = _is_batch(rows)
+    fields = [_field(each, is_batch=is_batch) for each in rows[0]]
     project, dataset, table = name.split(".")
     fake.tables[name] = Table(
         {
             "tableReference": {"projectId": project, "datasetId": dataset, "tableId": table},
             "schema": {"fields": fields},
-            "timePartitioning": {"type": "DAY", "field": "time" if is_trace else "processed_at"},
+            "timePartitioning": {"type": "DAY", "field": "processed_at" if is_batch else "time"},
             "clustering": {"fields": ["label"]},
             "id": f"{project}:{dataset}.{table}",
             "creationTime": "1764000000123",
@@ -95,13 +108,13 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
 
 
 def _write_sqlite(path: Path, rows: list[Row]) -> None:
-    table, about = (
-        ("requests", "request_id") if "request_id" in rows[0] else ("results", "source_uri")
-    )
+    is_batch = _is_batch(rows)
+    table, about = ("results", "source_uri") if is_batch else ("requests", "request_id")
     flat = [_flat(row) for row in rows]
-    is_batch = table == "results"
+    types = {"integer": "INTEGER", "float": "REAL"}
     columns = ", ".join(
-        f'"{name}" {_sql_type(name, is_batch)}{" NOT NULL" * (name in _REQUIRED)}'
+        f'"{name}" {types.get(_kind(name, is_batch=is_batch), "TEXT")}'
+        + " NOT NULL" * _is_required(name, is_batch=is_batch)
         for name in flat[0]
     )
     connection = sqlite3.connect(path)
@@ -115,40 +128,31 @@ def _write_sqlite(path: Path, rows: list[Row]) -> None:
     connection.close()
 
 
-def _sql_type(name: str, is_batch: bool) -> str:
-    if name in _NUMBERS or (name == "status" and not is_batch):
-        return "INTEGER"
-    return "REAL" if name == "confidence" or name.endswith("_ms") else "TEXT"
-
-
 def _write_parquet(path: Path, rows: list[Row]) -> None:
-    """Those of a batch only."""
-    text, number = pa.string(), pa.int64()
-    candidate = pa.struct(
-        [
-            pa.field("label", text, nullable=False),
-            pa.field("class_id", text, nullable=False),
-            pa.field("confidence", pa.float64(), nullable=False),
-        ]
-    )
-    error = pa.struct(
-        [pa.field("code", text, nullable=False), pa.field("message", text, nullable=False)]
-    )
+    is_batch = _is_batch(rows)
     types = {
-        **dict.fromkeys(_NUMBERS, number),
-        "confidence": pa.float64(),
-        "top": pa.list_(pa.field("element", candidate, nullable=False)),
-        "error": error,
-        "processed_at": pa.timestamp("ms", tz="UTC"),
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "float": pa.float64(),
+        "timestamp": pa.timestamp("ms", tz="UTC"),
     }
+    inner = {
+        name: pa.struct([pa.field(part, types[kind], nullable=False) for part, kind in parts])
+        for name, parts in _INNER.items()
+    }
+    nested = {**inner, "top": pa.list_(pa.field("element", inner["top"], nullable=False))}
     fields = [
-        pa.field(name, types.get(name, text), nullable=name not in _REQUIRED) for name in rows[0]
+        pa.field(
+            name,
+            nested.get(name) or types[_kind(name, is_batch=is_batch)],
+            nullable=not _is_required(name, is_batch=is_batch),
+        )
+        for name in rows[0]
     ]
     schema = pa.schema(fields, metadata={"flowers_onnx.schema": "1.0"})
-    typed = [
-        {**typed(row), "processed_at": datetime.fromisoformat(row["processed_at"])} for row in rows
-    ]
-    pq.write_table(pa.Table.from_pylist(typed, schema), path)
+    when = "processed_at" if is_batch else "time"
+    timed = [{**typed(row), when: datetime.fromisoformat(row[when])} for row in rows]
+    pq.write_table(pa.Table.from_pylist(timed, schema), path)
 
 
 def typed(row: Row) -> Row:
@@ -156,6 +160,10 @@ def typed(row: Row) -> Row:
     top = [{**each, "class_id": str(each["class_id"])} for each in row["top"]]
     class_id = None if row["class_id"] is None else str(row["class_id"])
     return {**row, "class_id": class_id, "top": top}
+
+
+def _is_batch(rows: list[Row]) -> bool:
+    return "request_id" not in rows[0]
 
 
 def _flat(row: Row) -> Row:
@@ -168,22 +176,19 @@ def _flat(row: Row) -> Row:
     return flat
 
 
-def _field(name: str, is_batch: bool) -> Row:
-    kinds = {"integer": _NUMBERS | (set() if is_batch else {"status"}), "float": {"confidence"}}
-    kind = next((kind for kind, names in kinds.items() if name in names), "string")
-    if name.endswith("_ms"):
-        kind = "float"
-    if name in {"time", "processed_at"}:
-        kind = "timestamp"
-    mode = "REQUIRED" if name in _REQUIRED else "NULLABLE"
-    if name == "top":
-        parts = [("label", "STRING"), ("class_id", "STRING"), ("confidence", "FLOAT")]
-        return {"name": name, "type": "RECORD", "mode": "REPEATED", "fields": _inner(parts)}
-    if name == "error":
-        parts = [("code", "STRING"), ("message", "STRING")]
-        return {"name": name, "type": "RECORD", "mode": mode, "fields": _inner(parts)}
-    return {"name": name, "type": kind.upper(), "mode": mode}
+_INNER = {
+    "top": [("label", "string"), ("class_id", "string"), ("confidence", "float")],
+    "error": [("code", "string"), ("message", "string")],
+}
 
 
-def _inner(parts: list[tuple[str, str]]) -> list[Row]:
-    return [{"name": name, "type": kind, "mode": "REQUIRED"} for name, kind in parts]
+def _field(name: str, *, is_batch: bool) -> Row:
+    """A column as BigQuery's API has it."""
+    mode = "REQUIRED" if _is_required(name, is_batch=is_batch) else "NULLABLE"
+    if name in _INNER:
+        parts = [
+            {"name": part, "type": kind.upper(), "mode": "REQUIRED"} for part, kind in _INNER[name]
+        ]
+        mode = "REPEATED" if name == "top" else mode
+        return {"name": name, "type": "RECORD", "mode": mode, "fields": parts}
+    return {"name": name, "type": _kind(name, is_batch=is_batch).upper(), "mode": mode}

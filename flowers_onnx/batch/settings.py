@@ -1,8 +1,8 @@
 """The settings that decide what a row says, so that one result isn't made with two of them.
 
 The rows themselves tell: their model, how many candidates they have, and the language of these.
-So a result can be moved, and one of any version be continued. Of ``--min_confidence`` they tell only
-where it would have decided otherwise; so the provenance record and the journal have it.
+So a result can be moved, and one of any version be continued. Of ``--min_confidence`` they tell
+only where it would have decided otherwise; so the provenance record and the journal have it.
 ``--max_pixels`` is no such setting: it decides whether there is an answer, and not which.
 """
 

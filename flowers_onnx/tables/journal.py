@@ -1,7 +1,7 @@
 """The journal: rows of a run that isn't finished, kept where a killed run can be continued.
 
-``journal_lines`` has its form. Where a line was cut off by the end of the process, the next run drops
-the rest of it, and does its image again.
+``journal_lines`` has its form. Where a line was cut off by the end of the process, the next run
+drops the rest of it, and does its image again.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def test_a_database_is_extended_in_place(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.executescript(
             "CREATE VIEW mine AS SELECT path FROM results; CREATE TABLE changes (what TEXT);"
-            "CREATE TRIGGER gone AFTER DELETE ON results BEGIN INSERT INTO changes VALUES('d'); END;"
-            "CREATE TRIGGER other AFTER UPDATE ON results BEGIN INSERT INTO changes VALUES('u'); END;"
+            "CREATE TRIGGER a AFTER DELETE ON results BEGIN INSERT INTO changes VALUES('d'); END;"
+            "CREATE TRIGGER b AFTER UPDATE ON results BEGIN INSERT INTO changes VALUES('u'); END;"
         )
     inode = path.stat().st_ino
     with output(path, tmp_path / "j") as made:

