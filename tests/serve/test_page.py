@@ -302,7 +302,7 @@ def test_the_fewest_names_that_hold_the_right_one(
     top = candidates(0.55, 0.3, 0.1)
     for fewest, title, message in (
         (top, "Perhaps marigold", ["It is one of: marigold, daisy, or gazania."]),
-        (top[:1], "marigold", []),  # whatever the others have
+        (top[:1], "Marigold", []),  # whatever the others have
         ([], "Perhaps marigold", ["Not sure: it could also be daisy or gazania."]),  # no rule
     ):
         about = {"known": True, "label": "marigold", "top": top, "prediction_set": fewest}

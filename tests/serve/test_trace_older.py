@@ -43,7 +43,8 @@ def old(*numbers: int) -> list[dict[str, Any]]:
 
 def load(trace: Path, to: Path | str) -> None:
     times = iter(range(1795608000, 1795708000, 100))
-    assert run(LoadOptions(str(trace), str(to), False), Clock(lambda: next(times), id)) == 0
+    options = LoadOptions(str(trace), str(to), follow=False)
+    assert run(options, Clock(lambda: next(times), lambda _seconds: None)) == 0
 
 
 def columns(fake: BigQueryFake) -> list[str]:
@@ -58,7 +59,7 @@ def test_both_versions_come_into_a_file_of_1_0(tmp_path: Path, suffix: str) -> N
     put(trace, [row(3, known=False, min_confidence=0.5)], 1)
     load(trace, to)
     found = list(sink_for(str(to), REQUESTS).existing())
-    empty = {"known": None, "prediction_set": [], "min_confidence": None}
+    empty: dict[str, Any] = {"known": None, "prediction_set": [], "min_confidence": None}
     assert found == [
         *({**each, **empty} for each in old(1, 7, 2)),
         row(3, known=False, min_confidence=0.5),
