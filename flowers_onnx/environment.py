@@ -13,6 +13,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -93,6 +94,8 @@ def installation_facts(classifier: Classifier) -> dict[str, Any]:
             "kernel": info.preprocess.kernel,
             "license": info.license,
             "metrics": info.metrics,
+            "rejection": asdict(info.rejection) if info.rejection else None,
+            "prediction_set": asdict(info.prediction_set) if info.prediction_set else None,
         },
         "environment": {
             "python": platform.python_version(),

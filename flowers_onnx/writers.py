@@ -224,7 +224,7 @@ def _fact_lines(facts: dict[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}:"
             yield from _fact_lines(value, indent + "  ")
         else:
-            yield f"{indent}{key}: {value}"
+            yield f"{indent}{key}: {'none' if value is None else value}"
 
 
 def _printable(path: str | None) -> str:

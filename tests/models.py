@@ -33,20 +33,56 @@ def onnx_file(properties: dict[str, str], graph: bytes = b"", *, opset: bytes = 
     return b"\x08\x0a" + field(7, graph) + opset + b"".join(field(14, entry) for entry in entries)
 
 
-def constant_model(path: Path, values: Sequence[float], shape: Sequence[int], **more: str) -> Path:
-    """The shipped model's metadata over a graph that gives ``values`` for any photo."""
-    tensor = b"".join(number(1, size) for size in shape) + number(2, _FLOAT) + field(8, b"values")
-    tensor += field(9, struct.pack(f"<{len(values)}f", *values))
+def constant_model(
+    path: Path, values: Sequence[float], shape: Sequence[int], score: bytes = b"", /, **more: str
+) -> Path:
+    """The shipped model's metadata over a graph that gives ``values`` for any photo.
+
+    ``score`` is what else is in the graph, ``more`` in the metadata.
+    """
     graph = (
-        field(1, field(1, b"values") + field(2, b"probabilities") + field(4, b"Identity"))
+        _node("Identity", "values", "probabilities")
         + field(2, b"constant")
-        + field(5, tensor)
+        + _tensor("values", values, shape)
         + field(11, _value("image", _UINT8, ["N", 224, 224, 3]))
         + field(12, _value("probabilities", _FLOAT, ["a", "b", "c"][: len(shape)]))
+        + score
     )
     properties = read_properties(find_model()) | more
     path.write_bytes(onnx_file(properties, graph, opset=field(8, number(2, 17))))
     return path
+
+
+def brightness() -> bytes:
+    """A known score: the mean of all pixels, 0 to 255."""
+    to_float = field(1, b"to") + number(3, _FLOAT) + number(20, 2)
+    axes = field(1, b"axes") + b"".join(number(8, axis) for axis in (1, 2, 3)) + number(20, 7)
+    flat = field(1, b"keepdims") + number(3, 0) + number(20, 2)
+    return (
+        _node("Cast", "image", "floats", to_float)
+        + _node("ReduceMean", "floats", "known_score", axes, flat)
+        + field(12, _value("known_score", _FLOAT, ["N"]))
+    )
+
+
+def constant_score(values: Sequence[float], shape: Sequence[int]) -> bytes:
+    """A known score that is always the same, and maybe none."""
+    return (
+        _node("Identity", "scores", "known_score")
+        + _tensor("scores", values, shape)
+        + field(12, _value("known_score", _FLOAT, ["d", "e"][: len(shape)]))
+    )
+
+
+def _node(kind: str, source: str, target: str, *attributes: bytes) -> bytes:
+    node = field(1, source.encode()) + field(2, target.encode()) + field(4, kind.encode())
+    return field(1, node + b"".join(field(5, attribute) for attribute in attributes))
+
+
+def _tensor(name: str, values: Sequence[float], shape: Sequence[int]) -> bytes:
+    sizes = b"".join(number(1, size) for size in shape)
+    data = field(9, struct.pack(f"<{len(values)}f", *values))
+    return field(5, sizes + number(2, _FLOAT) + field(8, name.encode()) + data)
 
 
 def _value(name: str, kind: int, shape: Sequence[int | str]) -> bytes:

@@ -67,6 +67,7 @@ def one_photo(
     assert_type(classifier.classify(Path("photo.jpg"), top_k=3, lang="es"), Prediction)
     for source in (b"...", file, image, pixels):
         assert_type(classifier.classify(source), Prediction)
+    assert_type(classifier.classify("photo.jpg", min_confidence=0.5).known, bool | None)
     classifier.classify("photo.jpg", 3)  # type: ignore[call-arg]
     classifier.classify("photo.jpg", top_k="3")  # type: ignore[arg-type]
     classifier.classify(None)  # type: ignore[arg-type]
@@ -107,6 +108,8 @@ def a_prediction(prediction: Prediction) -> None:
     assert_type(prediction.scientific_name, str | None)
     assert_type(prediction.sha256, str | None)
     assert_type((prediction.width, prediction.height), tuple[int, int])
+    assert_type(prediction.known, bool | None)
+    assert_type(prediction.prediction_set, tuple[Candidate, ...])
     assert_type(prediction.timing, Timing)
     assert_type(prediction.timing.total, float)
     assert_type(prediction.top[0].confidence, float)
@@ -117,7 +120,9 @@ def a_prediction(prediction: Prediction) -> None:
 def a_query() -> None:
     assert_type(Query().top_k, int)
     assert_type(Query(top_k=3, lang="es").lang, str)
+    assert_type(Query(3, "es", 0.5).min_confidence, float | None)
     Query("3")  # type: ignore[arg-type]
+    Query(min_confidence="0.5")  # type: ignore[arg-type]
     Query().lang = "es"  # type: ignore[misc]
 
 

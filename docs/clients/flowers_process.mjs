@@ -52,8 +52,8 @@ export class FlowersProcess {
   /**
    * The answer for a path or for the bytes of a file (a Uint8Array); its status may be "error".
    * Options are `timeout`, in milliseconds from the moment when the request is sent, and fields
-   * of the request: top_k, lang, id. Rejects with TimeoutError when there is no answer in time:
-   * the child is killed then. Rejects with ChildDiedError if two children died with this
+   * of the request: top_k, lang, min_confidence, id. Rejects with TimeoutError when there is no
+   * answer in time: the child is killed then. Rejects with ChildDiedError if two children died with this
    * request in flight.
    */
   async classify(photo, { timeout = 10_000, ...options } = {}) {

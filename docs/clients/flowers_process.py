@@ -64,8 +64,8 @@ class FlowersProcess:
     ) -> Record:
         """The answer for a path or for the bytes of a file; its ``status`` may be ``error``.
 
-        ``options`` are fields of the request: ``top_k``, ``lang``, ``id``. ``timeout`` is in
-        seconds from the moment when the request is sent.
+        ``options`` are fields of the request: ``top_k``, ``lang``, ``min_confidence``, ``id``.
+        ``timeout`` is in seconds from the moment when the request is sent.
 
         Raises ``TimeoutError`` when there is no answer in time: the child is killed then.
         Raises ``ChildDiedError`` if two children died with this request in flight.

@@ -99,7 +99,7 @@ Lang = Annotated[
 ]
 MinConfidence = Annotated[
     float | None,
-    Flag("P", "known is from this confidence on, 0 to 1 (the model's own rule, if any)", share),
+    Flag("P", "confidence from which an answer is known, 0 to 1 (the model's own rule)", share),
 ]
 Model = Annotated[
     str | None,

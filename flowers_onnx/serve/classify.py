@@ -188,15 +188,27 @@ def query_of(request: Request, default: Query) -> Query:
     values = dict(request.query_params.multi_items())
     if len(values) != len(request.query_params.multi_items()):
         raise Problem(400, "bad_request", "a parameter is given twice")
-    top_k, lang = values.pop("top_k", None), values.pop("lang", default.lang)
+    lang = values.pop("lang", default.lang)
+    top_k, least = values.pop("top_k", None), values.pop("min_confidence", None)
     if values:
         raise Problem(400, "bad_request", f"no such parameter: {next(iter(values))[:80]!r}")
     if top_k is not None and not re.fullmatch(r"[0-9]{1,4}", top_k, re.ASCII):
         raise Problem(400, "bad_request", "top_k must be a whole number from 1 to 9999")
     try:
-        return Query(default.top_k if top_k is None else int(top_k), lang)
+        return Query(
+            default.top_k if top_k is None else int(top_k),
+            lang,
+            default.min_confidence if least is None else _share(least),
+        )
     except UsageError as error:
         raise Problem(400, "bad_request", str(error)[:200]) from error
+
+
+def _share(text: str) -> float:
+    """A number, in the form of JSON's."""
+    if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", text, re.ASCII):
+        raise Problem(400, "bad_request", "min_confidence must be a number from 0 to 1")
+    return float(text)
 
 
 def key_of(headers: Mapping[str, str]) -> str | None:
@@ -214,7 +226,10 @@ def key_of(headers: Mapping[str, str]) -> str | None:
 
 def _fingerprint(uploads: Sequence[Upload], query: Query, *, is_form: bool) -> str:
     """Of all that decides on the answer; a form has another boundary at each try."""
-    digest = hashlib.sha256(f"{query} {is_form}".encode())
+    asked = f"Query(top_k={query.top_k}, lang={query.lang!r})"
+    if query.min_confidence is not None:  # without it, as before there was one: answers are kept
+        asked += f" {query.min_confidence}"
+    digest = hashlib.sha256(f"{asked} {is_form}".encode())
     for upload in uploads:
         digest.update(f"\n{upload.name!r} {len(upload.data)}\n".encode())
         digest.update(upload.data)

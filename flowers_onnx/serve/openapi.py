@@ -106,6 +106,12 @@ _TOP_K = {
     "description": "candidates a photo",
     "schema": {"type": "integer", "minimum": 1, "maximum": 9999},
 }
+_MIN_CONFIDENCE = {
+    "name": "min_confidence",
+    "in": "query",
+    "description": "confidence from which an answer is known, in place of the model's own rule",
+    "schema": {"type": "number", "minimum": 0, "maximum": 1},
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -120,7 +126,7 @@ def _classify(options: Options) -> dict[str, Any]:
     return {
         "operationId": "classify",
         "summary": "Name the flower in a photo, or in each of several",
-        "parameters": [_TOP_K, _LANG, _IDEMPOTENCY_KEY],
+        "parameters": [_TOP_K, _LANG, _MIN_CONFIDENCE, _IDEMPOTENCY_KEY],
         "requestBody": {
             "required": True,
             "content": {

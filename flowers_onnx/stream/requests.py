@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, NoReturn
 
 from flowers_onnx.errors import FlowersError, ImageError, from_os_error
@@ -17,7 +18,7 @@ from flowers_onnx.sources import RegularFile, Unreadable, named_file
 from flowers_onnx.stream.framing import Frame
 from flowers_onnx.text import path_in
 
-_FIELDS = ("id", "path", "bytes", "top_k", "lang")
+_FIELDS = ("id", "path", "bytes", "top_k", "lang", "min_confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ def json_request(frame: Frame, defaults: Query) -> Request:
         raise _bad("top_k must be a whole number of at least 1", request_id)
     if lang not in LANGUAGES:
         raise _bad(f"lang must be one of {', '.join(LANGUAGES)}", request_id)
-    return Request(request_id, _source(fields), Query(top_k, lang))
+    least = fields.get("min_confidence", defaults.min_confidence)
+    if type(least) not in {int, float, NoneType} or not 0 <= (least or 0) <= 1:
+        raise _bad("min_confidence must be a number from 0 to 1, or null", request_id)
+    return Request(request_id, _source(fields), Query(top_k, lang, least))
 
 
 PARSERS = {"jsonl": json_request, "raw": raw_request}

@@ -44,9 +44,9 @@ FAILED: Row = make_row(
 JSON_LINES = (
     '{"schema": "1.1", "path": "gs://fotos/ñandú/1.jpg", "status": "ok", '
     '"label": "orquídea mariposa", "class_id": 7, "scientific_name": "Phalaenopsis «hyb.»", '
-    '"confidence": 0.30000000000000004, "known": true, "top": [{"label": "orquídea mariposa", "class_id": 7, '
-    '"confidence": 0.30000000000000004}, {"label": "tusílago", "class_id": "x", '
-    '"confidence": 1e-12}], '
+    '"confidence": 0.30000000000000004, "known": true, "top": ['
+    '{"label": "orquídea mariposa", "class_id": 7, "confidence": 0.30000000000000004}, '
+    '{"label": "tusílago", "class_id": "x", "confidence": 1e-12}], '
     '"prediction_set": [{"label": "orquídea mariposa", "class_id": 7, '
     '"confidence": 0.30000000000000004}], '
     '"sha256": "abababababababababababababababababababababababababababababababab", '
@@ -69,7 +69,8 @@ CSV = (
     "schema,path,status,label,class_id,scientific_name,confidence,known,top,prediction_set,sha256,"
     "width,height,model,error_code,error_message,source_uri,source_version,source_id,size,run_id,"
     "processed_at\n"
-    "1.1,gs://fotos/ñandú/1.jpg,ok,orquídea mariposa,7,Phalaenopsis «hyb.»,0.30000000000000004,true,"
+    "1.1,gs://fotos/ñandú/1.jpg,ok,orquídea mariposa,7,Phalaenopsis «hyb.»,0.30000000000000004,"
+    "true,"
     '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}, '
     '{""label"": ""tusílago"", ""class_id"": ""x"", ""confidence"": 1e-12}]",'
     '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}]",'
@@ -83,7 +84,8 @@ CSV = (
 SQLITE_TABLE = (
     'CREATE TABLE results ("schema" TEXT NOT NULL, "path" TEXT, "status" TEXT NOT NULL, '
     '"label" TEXT, "class_id" TEXT, "scientific_name" TEXT, "confidence" REAL, '
-    '"known" INTEGER, "top" TEXT NOT NULL, "prediction_set" TEXT NOT NULL, "sha256" TEXT, "width" INTEGER, "height" INTEGER, '
+    '"known" INTEGER, "top" TEXT NOT NULL, "prediction_set" TEXT NOT NULL, "sha256" TEXT, '
+    '"width" INTEGER, "height" INTEGER, '
     '"model" TEXT NOT NULL, "error_code" TEXT, "error_message" TEXT, '
     '"source_uri" TEXT NOT NULL, "source_version" TEXT, "source_id" TEXT, "size" INTEGER, '
     '"run_id" TEXT NOT NULL, "processed_at" TEXT NOT NULL)'

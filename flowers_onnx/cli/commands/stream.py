@@ -36,9 +36,10 @@ def stream(
 
     The first line out says that the model is loaded; then one JSON line answers each
     request, in order. A request is a line such as {"id": 1, "path": "photo.jpg"}, with
-    "bytes" (base64) in place of "path" if wanted, and "top_k" and "lang". A bad request
-    or photo gets an error for an answer and costs the others nothing. The end of
-    standard input, or SIGTERM, ends the stream when what was accepted is answered.
+    "bytes" (base64) in place of "path" if wanted, and "top_k", "lang" and
+    "min_confidence". A bad request or photo gets an error for an answer and costs the
+    others nothing. The end of standard input, or SIGTERM, ends the stream when what was
+    accepted is answered.
     docs/embedding.md has the protocol and clients.
 
     Flags:
