@@ -29,7 +29,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_stat
 
 from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import read_info
-from lib import model_metadata, onnx_gates
+from lib import model_metadata, onnx_gates, rejection_graph
 from lib.calibration import METHODS, calibrate, mean_conv_inputs
 from lib.dataset import class_ids, list_photos, spread
 from lib.input_quantization import InputQuantization, bypass_scaling, find_input_quantization
@@ -82,6 +82,7 @@ def main(
     try:
         source = onnx.load(model)
         onnx_gates.check(source)
+        rejection_graph.strip(source)  # it is of other features
         info = read_info(Path(model))
         photos = spread(list_photos(Path(data), "train", class_ids(Path(data))))
         images = [read_photo(photo.path, info.preprocess) for photo in photos[: 2 * count]]
@@ -102,7 +103,13 @@ def main(
         }
         model_metadata.write(
             quantized,
-            dataclasses.replace(info, version=f"{info.version}-int8", metrics=metrics),
+            dataclasses.replace(
+                info,
+                version=f"{info.version}-int8",
+                metrics=metrics,
+                rejection=None,
+                prediction_set=None,
+            ),
         )
         onnx_gates.check(quantized)
     except (FlowersError, ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""From photos to a model that is measured: train, convert, quantise, verify, in one command.
+"""From photos to a model that is measured: train, convert, quantise, reject, verify.
 
     python export/retrain.py DATA --out run/1.1
         [--labels labels.json] [--name flowers] [--version 1.0]
@@ -32,6 +32,7 @@ from lib.layout import counted, laid_out
 from lib.model_metadata import read_labels
 from lib.run_state import RunState
 
+INT8 = "flowers-int8.onnx"
 EXPORT = Path(__file__).resolve().parent
 #: `train.py` takes so many photos at a time; fewer where an epoch would have hardly a step.
 BATCH, LEAST_STEPS = 32, 4
@@ -124,12 +125,13 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
     convert = [keras, data, "--labels", names, *_flags(told), "--out", fp32]
     verify = [data, "--keras_model", keras, "--fp32", fp32, "--int8", int8]
     verify += ["--ship", str(out / "flowers.onnx"), "--out", str(report)]
+    others = {flag: flags[flag] for flag in ("also", "unnamed") if flag in flags}
     training = ["--out", str(out / "training"), "--save", keras]
     return [
         Step("train.py", [data, *training, *_flags(flags)], "flowers.keras"),
         Step("convert.py", convert, "flowers-fp32.onnx"),
-        Step("quantize.py", [fp32, data, "--out", int8], "flowers-int8.onnx"),
-        # Here `rejection.py` has its place: the known score and its thresholds, into both files.
+        Step("quantize.py", [fp32, data, "--out", int8], INT8),
+        Step("rejection.py", ["add", int8, data, *_flags(others), "--out", int8], INT8),
         Step("verify.py", verify, "flowers.onnx", lambda: _ships_anyway(report)),
     ]
 

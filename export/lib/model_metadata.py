@@ -35,6 +35,9 @@ def write(model: onnx.ModelProto, info: ModelInfo) -> None:
         "metrics": _json(info.metrics),
         "license": info.license,
     }
+    for name in ("rejection", "prediction_set"):
+        if (rule := getattr(info, name)) is not None:
+            props[name] = _json(asdict(rule))
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, props)
 

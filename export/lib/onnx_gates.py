@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import onnx
 
 INPUT, PROBABILITIES, FEATURES = "image", "probabilities", "features"
+#: Float32 ``[N]``, in a file that can tell what it doesn't know: see ``rejection_graph.py``.
+KNOWN_SCORE = "known_score"
 BATCH = "N"
 
 #: Operators that only rearrange a tensor: next to nothing for a vector.
@@ -43,6 +45,14 @@ def check(model: onnx.ModelProto, *, inner_transposes: int = 0) -> None:
 def image_size(model: onnx.ModelProto) -> int:
     """The side of the square input, in pixels."""
     return int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+
+
+def softmax_of(graph: onnx.GraphProto) -> onnx.NodeProto:
+    """The node that gives the probabilities; raises ``GateError`` without one."""
+    for node in graph.node:
+        if PROBABILITIES in node.output and node.op_type == "Softmax":
+            return node
+    raise GateError(f"{PROBABILITIES!r} is not the output of a Softmax: the model has no logits")
 
 
 def ancestors(graph: onnx.GraphProto, tensors: Iterable[str]) -> list[onnx.NodeProto]:
@@ -87,16 +97,21 @@ def _check_input(graph: onnx.GraphProto) -> None:
 
 def _check_outputs(graph: onnx.GraphProto) -> None:
     names = sorted(value.name for value in graph.output)
-    if names != [FEATURES, PROBABILITIES]:
+    if [name for name in names if name != KNOWN_SCORE] != [FEATURES, PROBABILITIES]:
         raise GateError(f"the outputs are {names}, not {[FEATURES, PROBABILITIES]}")
     for value in graph.output:
         if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             raise GateError(f"the output {value.name!r} is not float32")
+        wanted = f"[{BATCH}]" if value.name == KNOWN_SCORE else f"[{BATCH}, D]"
         match _shape(value):
-            case [str(batch), int(width)] if batch == BATCH and width > 0:
+            case [str(batch)] if batch == BATCH and value.name == KNOWN_SCORE:
+                pass
+            case [str(batch), int(width)] if (
+                batch == BATCH and width > 0 and value.name != KNOWN_SCORE
+            ):
                 pass
             case shape:
-                raise GateError(f"the output {value.name!r} has shape {shape}, not [{BATCH}, D]")
+                raise GateError(f"the output {value.name!r} has shape {shape}, not {wanted}")
 
 
 def _check_sources(graph: onnx.GraphProto) -> None:

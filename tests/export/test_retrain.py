@@ -56,7 +56,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return made
 
 
-ALL = ["train.py", "convert.py", "quantize.py", "verify.py"]
+ALL = ["train.py", "convert.py", "quantize.py", "rejection.py", "verify.py"]
 
 
 def test_a_part_is_set_aside_by_hash(data: Path, tmp_path: Path, calls: Calls) -> None:
@@ -206,7 +206,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             return 0
         module = importlib.import_module(script.removesuffix(".py"))
         try:
-            fire.Fire(module.convert if script == "convert.py" else module.main, command=words)
+            commands = {"convert.py": "convert", "rejection.py": "add"}
+            words = words[1:] if script == "rejection.py" else words
+            fire.Fire(getattr(module, commands.get(script, "main")), command=words)
         except SystemExit as refused:
             return 1 if refused.code else 0
         return 0
@@ -222,13 +224,14 @@ def test_any_list_of_classes(
     tmp_path: Path, in_process: Callable[[int], None], ids: list[str]
 ) -> None:
     for name in ids:
-        draw(tmp_path / "data" / name, 2)
+        draw(tmp_path / "data" / name, 3)
     in_process(len(ids))
     retrain.retrain(str(tmp_path / "data"), out=str(tmp_path / "run"), version="1.10")
     classifier = Classifier(tmp_path / "run" / "flowers.onnx")
     known = [str(label.class_id) for label in classifier.info.labels]
     assert known == (["7", "11"] if len(ids) == 2 else sorted(ids))
     assert classifier.info.id.startswith("flowers/1.10")
+    assert classifier.info.rejection is not None or classifier.info.id == "flowers/1.10"
     photo = photos_below(tmp_path / "run" / "data" / "valid")[0]
     assert len(classifier.classify(photo, top_k=1000).top) == len(ids)
 

@@ -1,0 +1,105 @@
+"""How well a score tells known photos from others, and how honest probabilities are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+BINS = 15
+#: A confidence that people take for certain.
+SURE = 0.9
+#: What is tried for the scale of all logits.
+TEMPERATURES = np.geomspace(0.25, 4, 401)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of each row, float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def moments(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """The weighted mean and standard deviation."""
+    mean = float((weights * values).sum() / weights.sum())
+    return mean, float(((weights * (values - mean) ** 2).sum() / weights.sum()) ** 0.5)
+
+
+def auroc(known: np.ndarray, others: np.ndarray) -> float:
+    """How often a known photo has a higher score than another; ties count half."""
+    ranked = np.sort(others)
+    below = np.searchsorted(ranked, known, "left") + np.searchsorted(ranked, known, "right")
+    return float(below.mean() / 2 / len(others))
+
+
+def quantile(scores: np.ndarray, share: float, weights: np.ndarray | None = None) -> float:
+    """The largest threshold below which at most ``share`` of the (weighted) scores lie."""
+    order = np.argsort(scores)
+    mass = np.ones(len(scores)) if weights is None else weights[order]
+    before = np.cumsum(mass) - mass
+    allowed = before <= share * mass.sum() * (1 + 1e-12)
+    return float(scores[order][allowed][-1])
+
+
+def calibration_error(
+    confidence: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Expected calibration error over ``BINS`` equal bins: 0 is perfectly honest."""
+    mass = np.ones(len(confidence)) if weights is None else weights
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, mass * (confidence - right), BINS)
+    return float(np.abs(gaps).sum() / mass.sum())
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+    """The scale of all logits with the least (weighted) log loss."""
+    own = logits[np.arange(len(targets)), targets]
+    losses = []
+    for temperature in TEMPERATURES:
+        scaled = logits / temperature
+        top = scaled.max(axis=1)
+        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        losses.append(float((weights * (total - own / temperature)).sum()))
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def prediction_sets(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The best class of each row, and all of at least ``threshold``: bool ``[N, C]``."""
+    chosen = probabilities >= (2 if threshold is None else threshold)
+    chosen[np.arange(len(chosen)), probabilities.argmax(axis=1)] = True
+    return np.asarray(chosen)
+
+
+def known_figures(
+    probabilities: np.ndarray, targets: np.ndarray, kept: np.ndarray, chosen: np.ndarray
+) -> dict[str, Any]:
+    """How photos of known classes fare: shares, of all but where it says otherwise.
+
+    ``kept`` bool ``[N]`` are those that aren't refused, ``chosen`` bool ``[N, C]`` the prediction
+    sets; ``coverage`` and ``names`` are of the photos kept.
+    """
+    rows = np.arange(len(targets))
+    right = probabilities.argmax(axis=1) == targets
+    found = {
+        "photos": len(targets),
+        "top1": right.mean(),
+        "ece": calibration_error(probabilities.max(axis=1), right),
+        "refused": (~kept).mean(),
+        "right_refused": (~kept[right]).mean() if right.any() else 0.0,
+        "top1_of_kept": right[kept].mean() if kept.any() else 0.0,
+        "coverage": chosen[rows, targets][kept].mean() if kept.any() else 0.0,
+        "names": chosen.sum(axis=1)[kept].mean() if kept.any() else 0.0,
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def other_figures(probabilities: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+    """How photos of anything else fare."""
+    sure = probabilities.max(axis=1) > SURE
+    found = {
+        "photos": len(kept),
+        "refused": (~kept).mean(),
+        "named_and_sure": (kept & sure).mean(),
+        "sure": sure.mean(),
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}

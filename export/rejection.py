@@ -1,0 +1,184 @@
+"""Have an exported file say what it doesn't know: a known score, a threshold, prediction sets.
+
+    python export/rejection.py add model/flowers-int8.onnx DATA --out model/flowers-int8.onnx
+        [--also FOLDER,...] [--unnamed FOLDER,...] [--holdout_source NAME,...]
+    python export/rejection.py compare FILE DATA [--also ...] [--unnamed ...] [--unknown FOLDER,...]
+    python export/rejection.py measure model/flowers.onnx DATA [the same]
+
+``DATA``, ``--also``, ``--unnamed`` and ``--holdout_source`` are as for ``train.py``, and with the
+same values: so the photos that the network wasn't trained on are the ones that set the
+thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit the
+features of the file that ships. ``--unknown`` are folders of other things; photos in them that
+were trained on aren't counted. ``DATA/valid`` is only measured on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import fire
+import onnx
+
+from flowers_onnx.errors import FlowersError
+from flowers_onnx.metadata import Preprocess, Rejection, SetRule, read_info
+from lib import model_metadata, onnx_gates, rejection_graph, rejection_measure
+from lib.photo_features import Extractor
+from lib.rejection_measure import judges
+from lib.rejection_photos import assemble_as_trained, gather
+from lib.rejection_rules import Limits, find
+
+Words = str | Sequence[str]
+OWN_REFUSED, RIGHT_REFUSED, COVERAGE = 2.0, 6.0, 0.99
+#: How ``convert.py`` takes a square out of a photo, unless it is told otherwise.
+CROP_FRACTION, KERNEL = 0.875, "bilinear"
+
+
+def add(
+    model: str,
+    data: str,
+    *,
+    out: str,
+    also: Words = "",
+    unnamed: Words = "",
+    holdout_source: Words = "",
+    prototypes: int = 2,
+    own_refused: float = OWN_REFUSED,
+    right_refused: float = RIGHT_REFUSED,
+    coverage: float = COVERAGE,
+    cache: str = "",
+) -> None:
+    """Write ``model`` with a known score, and the rules for it, to ``out``.
+
+    Args:
+        prototypes: how many of each class, at most.
+        own_refused: percent of the data set's own photos that may be refused.
+        right_refused: percent of the right answers to photos from elsewhere that may be.
+        coverage: how often a prediction set should hold the right class.
+        cache: a folder for what the network says of photos, to begin again fast.
+    """
+    try:
+        graph = onnx.load(model)
+        onnx_gates.check(graph)
+        rejection_graph.strip(graph)
+        info = read_info(model)
+        extractor = Extractor(graph, info.preprocess, cache)
+        words = _words(also), _words(unnamed), _words(holdout_source)
+        _, material = gather(extractor, data, *words)
+        limits = Limits(own_refused / 100, right_refused / 100, coverage)
+        rules, figures = find(material, prototypes, limits)
+        rejection_graph.add(graph, rules.score, rules.temperature)
+        method = f"confidence + {prototypes} prototypes a class"
+        if rules.score.plane is not None:
+            method += " + plane"
+        known = info.metrics | {"temperature": round(rules.temperature, 4), "calibrated": figures}
+        model_metadata.write(
+            graph,
+            replace(
+                info,
+                metrics=known,
+                rejection=Rejection(rules.threshold, method),
+                prediction_set=None
+                if rules.set_threshold is None
+                else SetRule(coverage, rules.set_threshold),
+            ),
+        )
+        onnx_gates.check(graph)
+    except (FlowersError, ValueError, OSError) as error:
+        raise SystemExit(f"rejection: {error}") from error
+    onnx.save(graph, out)
+    print(json.dumps(figures, indent=1))
+    print(
+        f"{out}: {os.path.getsize(out) / 1e6:.1f} MB, {method}, temperature {rules.temperature:.2f}"
+    )
+
+
+def compare(
+    model: str,
+    data: str,
+    *,
+    also: Words = "",
+    unnamed: Words = "",
+    holdout_source: Words = "",
+    unknown: Words = "",
+    own_refused: float = OWN_REFUSED,
+    right_refused: float = RIGHT_REFUSED,
+    cache: str = "",
+    out: str = "",
+) -> None:
+    """Print a table of methods, by how well they tell known photos from those of ``unknown``.
+
+    Args:
+        model: an ONNX file, or the Keras model that one is to be made of.
+        unknown: folders of what is none of the classes.
+        out: a JSON file for the same.
+    """
+    try:
+        extractor = Extractor(*_graph(model), cache)
+        words = _words(also), _words(unnamed), _words(holdout_source)
+        photos, material = gather(extractor, data, *words)
+        measured = judges(extractor, photos, data, words[0], words[2], _words(unknown))
+        limits = Limits(own_refused / 100, right_refused / 100, COVERAGE)
+        rows = rejection_measure.compare(material, measured, limits)
+    except (FlowersError, ValueError, OSError) as error:
+        raise SystemExit(f"rejection: {error}") from error
+    print(rejection_measure.table(rows))
+    _keep(rows, out)
+
+
+def measure(
+    model: str,
+    data: str,
+    *,
+    also: Words = "",
+    unnamed: Words = "",
+    holdout_source: Words = "",
+    unknown: Words = "",
+    cache: str = "",
+    out: str = "",
+) -> None:
+    """Print as JSON what the rules in the file ``model`` do to photos it wasn't trained on."""
+    try:
+        info = read_info(model)
+        extractor = Extractor(onnx.load(model), info.preprocess, cache)
+        words = _words(also), _words(unnamed), _words(holdout_source)
+        photos = assemble_as_trained(data, *words)
+        measured = judges(extractor, photos, data, words[0], words[2], _words(unknown))
+        report = rejection_measure.measure(info, measured)
+    except (FlowersError, ValueError, OSError) as error:
+        raise SystemExit(f"rejection: {error}") from error
+    print(json.dumps(report, indent=1))
+    _keep(report, out)
+
+
+def _graph(model: str) -> tuple[onnx.ModelProto, Preprocess]:
+    if not model.endswith(".keras"):
+        return onnx.load(model), read_info(model).preprocess
+    from convert import to_onnx
+
+    from lib.keras_classifier import load, wrap
+
+    wrapped = wrap(load(model))
+    return to_onnx(wrapped), Preprocess(wrapped.input_shape[1], CROP_FRACTION, KERNEL)
+
+
+def _words(text: Words) -> list[str]:
+    """The items of a list with commas, which Fire may have parted already."""
+    items = text.split(",") if isinstance(text, str) else text
+    return [str(item) for item in items if item]
+
+
+def _keep(content: Any, out: str) -> None:
+    if out:
+        Path(out).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    fire.Fire({"add": add, "compare": compare, "measure": measure})
