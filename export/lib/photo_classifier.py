@@ -46,3 +46,10 @@ class PhotoClassifier:
         """float32 ``[classes]`` for one uint8 ``[S, S, 3]``."""
         (values,) = self._session.run(["probabilities"], {"image": pixels[None]})
         return np.asarray(values[0])
+
+    def known_score(self, pixels: Pixels) -> float | None:
+        """How much one uint8 ``[S, S, 3]`` is like what it knows, if the file can tell."""
+        if all(output.name != "known_score" for output in self._session.get_outputs()):
+            return None
+        (scores,) = self._session.run(["known_score"], {"image": pixels[None]})
+        return float(scores[0])

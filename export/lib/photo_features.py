@@ -143,6 +143,6 @@ class Extractor:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._file.with_suffix(".tmp.npz")
         columns = dict(zip(self._tensors, zip(*self._rows.values(), strict=True), strict=True))
-        stacked = {name: np.stack(column) for name, column in columns.items()}
+        stacked: dict[str, Any] = {name: np.stack(column) for name, column in columns.items()}
         np.savez(temporary, keys=np.array(list(self._rows)), **stacked)
         os.replace(temporary, self._file)

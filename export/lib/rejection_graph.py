@@ -46,12 +46,12 @@ def add(model: onnx.ModelProto, score: Score, temperature: float) -> None:
         nodes.append("Mul", [softmax.input[0], inverse], _SCALED)
         graph.node.insert(list(graph.node).index(softmax), nodes.nodes.pop())
         softmax.input[0] = _SCALED
-    total = nodes.constant("offset", np.float32([score.offset]))
+    total = nodes.constant("offset", np.array([score.offset], np.float32))
     parts = _parts(nodes, score)
     for name, weight in score.weights.items():
         factor = nodes.constant(f"{name}_weight", np.float32(weight))
         total = nodes.append("Add", [nodes.append("Mul", [parts[name], factor]), total])
-    nodes.append("Squeeze", [total, nodes.constant("axis", np.int64([1]))], KNOWN_SCORE)
+    nodes.append("Squeeze", [total, nodes.constant("axis", np.array([1], np.int64))], KNOWN_SCORE)
     graph.node.extend(nodes.nodes)
     graph.initializer.extend(nodes.constants)
     graph.output.append(helper.make_tensor_value_info(KNOWN_SCORE, TensorProto.FLOAT, [BATCH]))
@@ -78,7 +78,7 @@ class _Nodes:
         """``[N, C]`` to ``[N, 1]``."""
         if self._opset < _AXES_ARE_INPUTS:
             return self.append("ReduceMax", [tensor], axes=[1], keepdims=1)
-        axes = self.constant(f"axes_{len(self.nodes)}", np.int64([1]))
+        axes = self.constant(f"axes_{len(self.nodes)}", np.array([1], np.int64))
         return self.append("ReduceMax", [tensor, axes], keepdims=1)
 
 

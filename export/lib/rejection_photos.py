@@ -89,6 +89,8 @@ def gather(
     photos = assemble_as_trained(data, also, unnamed, held_out)
     named = [photo for photo in photos.train if photo.target != UNNAMED]
     others = [photo.path for photo in photos.train if photo.target == UNNAMED]
+    if not named:
+        raise ValueError(f"{data}/train has no photos of its own: all are in {data}/valid too")
     reference = Reference(
         extractor.outputs([photo.path for photo in named]),
         np.array([photo.target for photo in named]),

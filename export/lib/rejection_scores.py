@@ -136,7 +136,7 @@ def plane(reference: Reference, strength: float = STRENGTH) -> np.ndarray:
 
 def max_probability(outputs: Outputs) -> np.ndarray:
     """The confidence."""
-    return softmax(outputs.logits).max(axis=1)
+    return np.asarray(softmax(outputs.logits).max(axis=1))
 
 
 def max_logit(outputs: Outputs) -> np.ndarray:
@@ -171,13 +171,16 @@ def compared(reference: Reference, calibration: Outputs, weights: np.ndarray) ->
 
     def total(*parts: Scorer) -> Scorer:
         scales = [moments(part(calibration), weights) for part in parts]
-        return lambda outputs: sum(
-            (part(outputs) - mean) / max(spread, 1e-6)
-            for part, (mean, spread) in zip(parts, scales, strict=True)
+        return lambda outputs: np.sum(
+            [
+                (part(outputs) - mean) / max(spread, 1e-6)
+                for part, (mean, spread) in zip(parts, scales, strict=True)
+            ],
+            axis=0,
         )
 
     def log_confidence(outputs: Outputs) -> np.ndarray:
-        return np.log(max_probability(outputs))
+        return np.asarray(np.log(max_probability(outputs)))
 
     cosines = {count: cosine(count) for count in (1, 2, 4, 8)}
     methods: dict[str, Scorer] = {
