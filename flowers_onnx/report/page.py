@@ -194,18 +194,19 @@ class Page:
             f'<li data-confidence="{photo.confidence * 100:.4f}">{opener}'
             f'<div class="more"><ol>{candidates}</ol>{latin}'
             f'<p><bdi class="path">{safe(path)}</bdi></p></div>'
-            f'<p class="caption">{self._beside(photo)}<b>{safe(confidence)}</b> '
+            f'<p class="caption"><b>{safe(confidence)}</b> {self._names(photo)}'
             f"<bdi>{safe(name)}</bdi></p></li>\n"
         )
 
-    def _beside(self, photo: Prediction) -> str:
-        """What else a photo may show, or what is nearest to it where it shows none of it."""
+    def _names(self, photo: Prediction) -> str:
+        """All that a photo may show, or what is nearest to it where it shows none of it."""
+        text = ""
         if photo.known is False:
-            return f'<span class="closest">{self.words.text("closest", label=photo.label)}</span> '
-        if len(photo.prediction_set) > 1:
+            text = self.words.text("closest", label=photo.label)
+        elif len(photo.prediction_set) > 1:
             labels = ", ".join(one.label for one in photo.prediction_set)
-            return f'<span class="closest">{self.words.text("one_of", labels=labels)}</span> '
-        return ""
+            text = self.words.text("one_of", labels=labels)
+        return text and f'<span class="names">{text}</span> '
 
     def _failure(self, failure: Failure) -> str:
         path = failure.path or ""

@@ -21,7 +21,7 @@
       cards: [...list.children].map((card) => ({
         card,
         confidence: Number(card.dataset.confidence),
-        text: plain(`${name} ${["closest", "path"].map((one) => textOf(card, one)).join(" ")}`),
+        text: plain(`${name} ${["names", "path"].map((one) => textOf(card, one)).join(" ")}`),
       })),
     };
   });

@@ -549,7 +549,7 @@ def test_what_is_not_known_is_a_group_of_its_own(
     ]  # fmt: skip
     totals = "Images 6 Species 2 Not known 2 Errors 1"
     assert " ".join(visible(tab, ".totals li")) == totals
-    assert visible(tab, ".closest") == [f"one of: {second}, {LABELS[2].label}",
+    assert visible(tab, ".names") == [f"one of: {second}, {LABELS[2].label}",
                                         f"closest: {second}", f"closest: {first}"]  # fmt: skip
     alt = f"not one of the model's species (closest: {second}, 70.0\N{NO-BREAK SPACE}%): p3.jpg"
     assert tab.evaluate("document.querySelector('#unknown img').alt") == alt

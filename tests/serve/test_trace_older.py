@@ -98,7 +98,8 @@ def test_a_server_keeps_what_is_known(
     server = start_server("--min_confidence", "1", "--trace", tmp_path, "--durability", "strict")
     assert server.classify(sample.read_bytes()).json["known"] is False
     assert server.classify(sample.read_bytes(), "min_confidence=0.25").json["known"] is True
-    rows = [json.loads(line) for path in sorted(tmp_path.glob("dt=*/*")) for line in path.open()]
+    texts = [path.read_text() for path in sorted(tmp_path.glob("dt=*/*"))]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
     assert [(each["known"], each["min_confidence"]) for each in rows] == [(False, 1), (True, 0.25)]
     assert {each["schema"] for each in rows} == {"1.1"}
     assert b"looks like none of them" in server.ask("GET", "/").body
