@@ -1,10 +1,14 @@
 """Measure a model on labelled photos, from file to label, as users run it.
 
-    python export/evaluate.py DATA [--model FILE] [--split valid] [--out evaluation]
+    python export/evaluate.py DATA [--model FILE] [--before FILE] [--split valid]
+        [--also FOLDER,... [--sources NAME,...] [--calibration]] [--out evaluation]
 
-``DATA/<split>/<class_id>/*`` holds the photos. Prints the figures as JSON and writes
-``evaluation.json`` and ``confusion.png`` to the folder ``--out``. Needs the installed
-``flowers_onnx`` and, for the picture, matplotlib; no TensorFlow.
+``DATA/<split>/<class_id>/*`` holds the photos. ``--before`` measures another model file beside it.
+``--also`` adds folders ``FOLDER/<class_id>/*`` from elsewhere, by source where an ``index.csv`` in
+or beside them tells it; only some with ``--sources``; only what training keeps out with
+``--calibration``. Prints tables, and writes them with all figures to ``evaluation.md`` and
+``evaluation.json`` in the folder ``--out``, beside ``confusion.png`` of the split. Needs the
+installed ``flowers_onnx`` and, for the picture, matplotlib; no TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,93 +16,172 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
 
-from flowers_onnx import Classifier, Failure
-from flowers_onnx.record import Record
+from flowers_onnx import Classifier
+from lib.command_line import words
+from lib.dataset import Photo, collected_photos, list_photos
+from lib.scores import Answers, ask, by_source, class_ids, figures
+from lib.training_set import calibration_part
 
-BINS = 15
+#: So many classes have a row of their own: those where models differ most, then the worst.
+ROWS = 20
 
 
-def evaluate(data: str, *, model: str = "", split: str = "valid", out: str = "evaluation") -> None:
-    """Classify every photo of a split and report how often and how surely that was right."""
-    classifier = Classifier(model or None)
-    labels = classifier.info.labels
-    index = {str(label.class_id): i for i, label in enumerate(labels)}
-    paths = sorted((Path(data) / split).glob("*/*"))
-    if not paths:
-        raise SystemExit(f"evaluate: no photos in {data}/{split}")
-    if unknown := {path.parent.name for path in paths} - index.keys():
-        raise SystemExit(f"evaluate: the model has no classes {sorted(unknown)}")
+def evaluate(
+    data: str,
+    *,
+    model: str = "",
+    before: str = "",
+    split: str = "valid",
+    also: str = "",
+    sources: str = "",
+    calibration: bool = False,
+    out: str = "evaluation",
+) -> None:
+    """Classify photos and report how often and how surely that was right.
 
-    truth: list[int] = []
-    probabilities: list[np.ndarray] = []
-    failures: list[Record] = []
-    results = classifier.classify_many(paths, top_k=len(labels))
-    for path, result in zip(paths, results, strict=True):
-        if isinstance(result, Failure):
-            failures.append(result.to_record())
-            continue
-        row = np.zeros(len(labels))
-        for candidate in result.top:
-            row[index[str(candidate.class_id)]] = candidate.confidence
-        truth.append(index[path.parent.name])
-        probabilities.append(row)
+    Args:
+        before: a model file of the same classes to stand beside it
+        also: folders of photos from elsewhere, ``FOLDER/<class_id>/*``
+        sources: only these sources of them
+        calibration: only those of them that training keeps out, one in twelve
+    """
+    classifiers = [Classifier(file or None) for file in ([before] if before else []) + [model]]
+    ids = class_ids(classifiers[-1])
+    if any(class_ids(classifier) != ids for classifier in classifiers):
+        raise SystemExit("evaluate: the two models have different classes")
+    sets = {split: (Path(data) / split, list_photos(Path(data), split, ids))}
+    for name in words(also):
+        photos = elsewhere(Path(name), ids, set(words(sources)), calibration=calibration)
+        sets[name] = (Path(name), photos)
+    for folder, photos in sets.values():
+        check(folder, photos, ids)
 
-    names = [label.label for label in labels]
-    report = {
-        "model": classifier.info.id,
-        "split": split,
-        "photos": len(paths),
-        "failures": failures,
-        **figures(np.array(truth), np.stack(probabilities), names),
-    }
+    names = [label.label for label in classifiers[-1].info.labels]
+    report: list[dict[str, Any]] = []
+    answers: list[Answers] = []
+    for name, (_, photos) in sets.items():
+        answers = [ask(classifier, photos) for classifier in classifiers]
+        if name == split:
+            first = answers[-1]
+        report.append({"set": name, "models": [_measured(one, names) for one in answers]})
+    models = [classifier.info.id for classifier in classifiers]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=1, ensure_ascii=False)
-    (folder / "evaluation.json").write_text(text + "\n")
-    print(text)
+    text = json.dumps({"models": models, "sets": report}, indent=1, ensure_ascii=False)
+    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    page = "\n".join(tables(models, report)) + "\n"
+    (folder / "evaluation.md").write_text(page, encoding="utf-8")
+    print(page)
     if importlib.util.find_spec("matplotlib") is None:
         print("evaluate: no picture without matplotlib", file=sys.stderr)
     else:
-        draw_confusion(np.array(truth), np.stack(probabilities).argmax(1), names, folder)
+        draw_confusion(first.truth, first.probabilities.argmax(1), names, folder)
 
 
-def figures(truth: np.ndarray, probabilities: np.ndarray, names: list[str]) -> dict[str, Any]:
-    """Accuracy and calibration of ``probabilities`` ``[N, classes]`` against ``truth`` ``[N]``."""
-    ranked = np.argsort(-probabilities, axis=1, kind="stable")
-    right = ranked[:, 0] == truth
-    per_class = {names[c]: float(right[truth == c].mean()) for c in np.unique(truth)}
-    wrong = Counter(
-        (names[t], names[p]) for t, p in zip(truth, ranked[:, 0], strict=True) if t != p
-    )
-    return {
-        "top1": float(right.mean()),
-        "top5": float((ranked[:, :5] == truth[:, None]).any(1).mean()),
-        "mean_per_class": float(np.mean(list(per_class.values()))),
-        "expected_calibration_error": calibration_error(probabilities.max(1), right),
-        "mean_confidence": float(probabilities.max(1).mean()),
-        "worst_confusions": [
-            {"is": true, "taken_for": taken, "times": times}
-            for (true, taken), times in wrong.most_common(10)
-        ],
-        "worst_classes": dict(sorted(per_class.items(), key=lambda item: item[1])[:10]),
-    }
-
-
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error over ``BINS`` equal bins: 0 is perfectly honest."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [
-        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
-        for b in np.unique(bins)
+def elsewhere(folder: Path, ids: list[str], sources: set[str], *, calibration: bool) -> list[Photo]:
+    """The photos of a collection, or the part of it that is asked for."""
+    photos = collected_photos(folder, ids)
+    if missing := sources - {photo.source for photo in photos}:
+        raise SystemExit(f"evaluate: {folder} has nothing of {', '.join(sorted(missing))}")
+    apart = calibration_part(photos, [str(folder)] * len(photos)) if calibration else None
+    return [
+        photo
+        for i, photo in enumerate(photos)
+        if (not sources or photo.source in sources) and (apart is None or apart[i])
     ]
-    return float(sum(gaps))
+
+
+def check(folder: Path, photos: Sequence[Photo], ids: list[str]) -> None:
+    """Refuse a folder of which the model knows nothing, or not all."""
+    if not folder.is_dir():
+        raise SystemExit(f"evaluate: there is no folder {folder}")
+    if unknown := {path.name for path in folder.iterdir() if path.is_dir()} - set(ids):
+        raise SystemExit(f"evaluate: the model has no classes {', '.join(sorted(unknown))}")
+    if not photos:
+        raise SystemExit(f"evaluate: no photos in {folder}")
+
+
+def _measured(answers: Answers, names: list[str]) -> dict[str, Any]:
+    report = {
+        "failures": answers.failures,
+        **figures(answers.truth, answers.probabilities, names),
+    }
+    if answers.known is not None:
+        right = answers.probabilities.argmax(1) == answers.truth
+        report["refused"] = float(1 - answers.known.mean())
+        report["right_answers_refused"] = float(1 - answers.known[right].mean())
+    sources = by_source(answers)
+    if set(sources) != {""}:
+        report["by_source"] = sources
+        report["mean_per_source"] = float(np.mean([one["top1"] for one in sources.values()]))
+    return report
+
+
+def tables(models: list[str], report: list[dict[str, Any]]) -> Iterator[str]:
+    """The figures as Markdown, the models side by side, the last one being the one that counts."""
+    measures = {
+        "photos": "photos",
+        "top1": "top-1",
+        "top5": "top-5",
+        "mean_per_class": "top-1, mean of classes",
+        "mean_per_source": "top-1, mean of sources",
+        "expected_calibration_error": "calibration error",
+        "mean_confidence": "mean confidence",
+        "refused": "not known",
+        "right_answers_refused": "not known, of right answers",
+    }
+    for one in report:
+        found = one["models"]
+        yield f"### {one['set']}\n"
+        yield _row("", *models)
+        yield "|---" * (len(models) + 1) + "|"
+        for key, text in measures.items():
+            if any(key in figure for figure in found):
+                yield _row(text, *(_shown(figure.get(key)) for figure in found))
+        for key, text in (("by_source", "source"), ("by_class", "class")):
+            if key in found[-1]:
+                yield ""
+                yield from _parts(text, models, [figure[key] for figure in found])
+        yield ""
+
+
+def _parts(what: str, models: list[str], found: list[dict[str, Any]]) -> Iterator[str]:
+    """A row a part: all sources; of the classes those that changed most or are worst."""
+    after, before = found[-1], found[0]
+    parts = list(after)
+    if what == "class":
+        changes = {part: abs(_change(before, after, part)) for part in parts}
+        parts = [part for part in parts if changes[part] or after[part]["top1"] < 1]
+        parts = sorted(parts, key=lambda part: after[part]["top1"] - changes[part])[:ROWS]
+    columns = [f"{model}: {figure}" for figure in ("top-1", "top-5") for model in models]
+    yield _row(what, "photos", *columns)
+    yield "|---" * (2 + len(columns)) + "|"
+    for part in parts:
+        cells = [figure.get(part, {}).get(key) for key in ("top1", "top5") for figure in found]
+        yield _row(part, after[part]["photos"], *map(_shown, cells))
+    if len(after) > len(parts):
+        yield f"\n{len(after) - len(parts)} other classes are in `evaluation.json`."
+
+
+def _change(before: dict[str, Any], after: dict[str, Any], part: str) -> float:
+    return float(after[part]["top1"] - before.get(part, after[part])["top1"])
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.2%}".replace("%", " %")
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def draw_confusion(

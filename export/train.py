@@ -32,6 +32,7 @@ import numpy as np
 from teacher import soft_targets
 
 from lib import student
+from lib.command_line import words
 from lib.dataset import class_ids, decode, digest
 from lib.efficientnet_lite import VARIANTS
 from lib.run_folder import Checkpoint, write_json
@@ -82,10 +83,10 @@ def train(
         root,
         ids,
         protocol,
-        also=_words(also),
-        unnamed=_words(unnamed),
+        also=words(also),
+        unnamed=words(unnamed),
         review=review,
-        held_out=set(_words(holdout_source)),
+        held_out=set(words(holdout_source)),
     )
     _say(f"{len(ids)} classes, {photos.describe()}")
     targets = _targets(photos, len(ids), teacher, teacher_weight)
@@ -172,12 +173,6 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(arena_max, 1)
-
-
-def _words(text: str | tuple[str, ...]) -> list[str]:
-    """The items of a list with commas, which Fire may have parted already."""
-    items = text.split(",") if isinstance(text, str) else text
-    return [str(item) for item in items if item]
 
 
 def _verbosity() -> int:

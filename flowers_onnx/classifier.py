@@ -15,6 +15,7 @@ from flowers_onnx.errors import ImageError, ModelError, UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.metadata import ModelInfo, read_info
+from flowers_onnx.network import PHOTOS
 from flowers_onnx.onnx_file import find_model, shipped_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result, Timing
@@ -29,7 +30,8 @@ class Classifier:
     ``model`` is an ONNX file made by ``export/convert.py`` (default: the environment's
     ``FLOWERS_ONNX_MODEL``, else the model that ships). ``threads`` is the number of photos
     that ``classify_many`` has in work at a time (default: the CPUs that affinity and the
-    container's quota allow). ``max_pixels`` is the most that is decoded for one image.
+    container's quota allow); from 2 on, a photo that is alone in the process takes two of these
+    CPUs, once some have come one by one. ``max_pixels`` is the most that is decoded for one image.
 
     It may be used after a fork. Pickled, it is its arguments, the model's path in full unless it
     is the one that ships: another process loads it again, and raises ``ModelError`` if it finds
@@ -46,7 +48,8 @@ class Classifier:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._threads = threads
-        self.threads = allowed_cpus() if threads is None else threads
+        cpus = allowed_cpus()
+        self.threads = cpus if threads is None else threads
         if not 1 <= self.threads <= MAX_THREADS:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
@@ -56,6 +59,7 @@ class Classifier:
             self.info.preprocess.size,
             len(self.info.labels),
             scored=self.info.rejection is not None,
+            cores=min(self.threads, cpus),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,7 +85,8 @@ class Classifier:
         """
         size = self.info.preprocess.size
         try:
-            self.classify(np.zeros((size, size, 3), np.uint8))
+            # Not among the photos in work: it may be asked for while one is.
+            self._predict(self._reader.read(np.zeros((size, size, 3), np.uint8)), DEFAULT_QUERY)
         except ImageError as error:
             raise ModelError(f"{self.info.path}: {error}") from error
 
@@ -103,15 +108,17 @@ class Classifier:
         an argument makes no sense.
         """
         query = Query(top_k, lang, min_confidence)
-        return self._predict(self._reader.read(source), query)
+        with PHOTOS:
+            return self._predict(self._reader.read(source), query)
 
     def result(self, source: Source, query: Query = DEFAULT_QUERY) -> Result:
         """The same with errors as values: a ``Failure`` for a photo that can't be read."""
-        photo = self._reader.read(source)
-        try:
-            return self._predict(photo, query)
-        except ImageError as error:
-            return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+        with PHOTOS:
+            photo = self._reader.read(source)
+            try:
+                return self._predict(photo, query)
+            except ImageError as error:
+                return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
 
     def classify_many(
         self,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -16,35 +14,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 R = TypeVar("R")
-
-
-def after_fork(renew: Callable[[], None]) -> None:
-    """Let ``renew`` make new locks in each forked child.
-
-    A lock that another thread holds at the time of the fork is never released in the child. For
-    what lives as long as the process: there is no way to take it back.
-    """
-    if hasattr(os, "register_at_fork"):  # not on Windows
-        os.register_at_fork(after_in_child=renew)
-
-
-def import_before_fork(modules: Iterable[str]) -> None:
-    """Import what threads import where they first need it, before a fork if there are any.
-
-    A module that another thread is importing at the time of the fork can't be imported in the
-    child, which would wait for that thread for ever.
-    """
-    # A fork takes logging's lock, which imports need; what was registered last goes first.
-    import logging  # noqa: F401  Pillow needs it for any photo
-
-    def load() -> None:
-        if threading.active_count() > 1:
-            for module in modules:
-                with contextlib.suppress(ImportError):
-                    import_module(module)
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=load)
 
 
 class Budget:

@@ -9,3 +9,9 @@ def percent(share: float, digits: int = 1) -> str:
     all_, none = f"{100:.{digits}f} %", f"{0:.{digits}f} %"
     ends = {all_: f"> {100 - least:.{digits}f} %", none: f"< {least:.{digits}f} %"}
     return ends.get(text, text)
+
+
+def counted(ok: int, not_known: int) -> str:
+    """``12 named, 3 not known``, of images that have an answer."""
+    named = f"{ok - not_known:,} named"
+    return f"{named}, {not_known:,} not known" if not_known else named

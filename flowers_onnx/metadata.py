@@ -18,18 +18,25 @@ from flowers_onnx.onnx_file import read_properties
 SCHEMA = "1"
 #: The languages of `Label.name`: English, Spanish, Latin.
 LANGUAGES = ("en", "es", "la")
+#: What a row of labels may have besides ``class_id`` and ``label``, in the order of `Label`.
+OPTIONAL_NAMES = ("scientific_name", "spanish_name", "genus", "family")
 #: Pillow's resampling filters by name.
 KERNELS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class: the data set's id and its names in English, Latin and Spanish."""
+    """One class: the data set's id and its names in English, Latin and Spanish.
+
+    ``genus`` and ``family`` are for grouping answers; no answer is ever one of them.
+    """
 
     class_id: int | str
     label: str
     scientific_name: str | None = None
     spanish_name: str | None = None
+    genus: str | None = None
+    family: str | None = None
 
     def name(self, lang: str) -> str:
         """The name in ``lang`` (``en``, ``es`` or ``la``); English where there is no other."""
@@ -42,6 +49,8 @@ class Label:
             "class_id": self.class_id,
             "label": self.name(lang),
             "scientific_name": self.scientific_name,
+            "genus": self.genus,
+            "family": self.family,
         }
 
 
@@ -146,7 +155,7 @@ def _labels(properties: dict[str, str]) -> tuple[Label, ...]:
 
 
 def _label(row: dict[str, Any]) -> Label:
-    names = (row["label"], row.get("scientific_name"), row.get("spanish_name"))
+    names = (row["label"], *(row.get(column) for column in OPTIONAL_NAMES))
     if not isinstance(names[0], str) or not all(isinstance(name, str | None) for name in names):
         raise ValueError(f"names must be text: {row}")
     if not isinstance(row["class_id"], int | str):

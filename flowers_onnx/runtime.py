@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from flowers_onnx.errors import ImageError, ModelError
+from flowers_onnx.network import Network
 from flowers_onnx.pixels import Pixels
 
-_ERRORS_ONLY = 3
 INPUT, OUTPUT, SCORE = "image", "probabilities", "known_score"
 #: How far from what they should be probabilities may be: float16 rounds that much.
 _TOLERANCE = 0.01
@@ -21,25 +20,19 @@ _TOLERANCE = 0.01
 class Session:
     """One loaded network; ``answer`` may be called from several threads at once.
 
-    A run takes the calling thread and no other. A second one would make a single photo 13 %
-    faster, but photos side by side, which is how threads are used here, 9 % slower
-    (``docs/performance.md``); and where there is no pool, nothing spins.
+    Photos side by side, which is how threads are used here, take a core each: on two, each would
+    take 9 % more of them. A photo that is alone takes up to ``cores`` (``network.py``).
 
     ``size`` is that of the input, in pixels, ``classes`` the width of the output; ``scored``
     tells whether the file has to give a known score too. Raises ``ModelError`` if the file
     can't be loaded, or says that it takes or gives something else.
     """
 
-    def __init__(self, path: str, size: int, classes: int, *, scored: bool = False) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        # One photo at a time has nothing to gain from an arena that keeps its peak.
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = _ERRORS_ONLY
+    def __init__(
+        self, path: str, size: int, classes: int, *, scored: bool = False, cores: int = 1
+    ) -> None:
         try:
-            self._session: Any = ort.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = Network(path, cores)
         except Exception as error:  # onnxruntime's errors have no common base
             raise ModelError(f"onnxruntime can't load {path}: {_first_line(error)}") from error
         inputs = [(i.name, i.type, i.shape[1:]) for i in self._session.get_inputs()]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 
 import pytest
-from support import PATIENCE
+from support import PATIENCE, posix
 
 from flowers_onnx.concurrency import Budget, End, map_ordered, source_thread
 
@@ -162,6 +162,34 @@ def test_what_has_not_begun_never_begins_when_the_caller_stops() -> None:
             thread.join(PATIENCE)
             assert not thread.is_alive()
     assert len(done) <= 2
+
+
+FORK = """
+import os, threading, time
+from flowers_onnx.forks import ForkGate
+
+gate, begun, done = ForkGate(), threading.Event(), []
+
+def work():
+    with gate:
+        begun.set()
+        time.sleep(0.2)
+        done.append("done")
+
+threading.Thread(target=work).start()
+begun.wait()
+if not (child := os.fork()):
+    with gate:
+        os._exit(0 if done else 7)
+with gate:
+    print(os.waitpid(child, 0)[1], len(done))
+"""
+
+
+@posix
+def test_a_fork_waits_for_work() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], stdout=-1, timeout=PATIENCE, check=True)
+    assert done.stdout == b"0 1\n"
 
 
 @pytest.mark.parametrize("granted", [0, 1])

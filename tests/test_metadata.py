@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from models import onnx_file
+from support import Run
 
 from flowers_onnx import Classifier, ModelError
 from flowers_onnx.metadata import read_info
@@ -55,6 +56,23 @@ def test_metadata_is_found_behind_any_graph(
     assert info.labels[0].name("es") == "rose"  # no Spanish name: English
 
 
+def test_genus_and_family_are_shown_where_the_file_has_them(tmp_path: Path, flowers: Run) -> None:
+    path = tmp_path / "m.onnx"
+    grouped = {"class_id": 1, "label": "rose", "genus": "Rosa", "family": "Rosaceae"}
+    rows = json.dumps([grouped, {"class_id": 2, "label": "b"}])
+    path.write_bytes(onnx_file(GOOD | {"labels": rows}))
+    listed = json.loads(flowers("labels", "--format", "json", "--model", str(path)).stdout)
+    assert [(row["genus"], row["family"]) for row in listed] == [("Rosa", "Rosaceae"), (None, None)]
+
+
+def test_our_labels_have_a_genus_of_one_family() -> None:
+    rows = json.loads((Path(__file__).parents[1] / "model" / "labels.json").read_text())
+    assert all(row["genus"] == row["scientific_name"].split()[0] for row in rows)
+    assert len({row["genus"] for row in rows}) == 97
+    assert len({(row["genus"], row["family"]) for row in rows}) == 97
+    assert len({row["family"] for row in rows}) == 47
+
+
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_a_model_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("model") / "m.onnx"
@@ -72,6 +90,7 @@ def test_any_bytes_are_a_model_error(tmp_path_factory: pytest.TempPathFactory, d
         ({"input_size": "big"}, "metadata of"),
         ({"labels": "[]"}, "no labels"),
         ({"labels": '[{"class_id": 1, "label": 5}]'}, "names must be text"),
+        ({"labels": '[{"class_id": 1, "label": "rose", "family": 5}]'}, "names must be text"),
         ({"labels": '[{"class_id": null, "label": "rose"}]'}, "class_id must be"),
         ({"labels": '[{"class_id": NaN, "label": "rose"}]'}, "metadata of"),
         ({"metrics": '{"top1": NaN}'}, "metadata of"),

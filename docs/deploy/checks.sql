@@ -1,6 +1,7 @@
--- New rows a day for a month, those that failed, and how sure the model was.
+-- New rows a day for a month, those that failed, those that show no species of the model, and how
+-- sure the model was.
 SELECT DATE(processed_at) AS day, COUNT(*) AS images, COUNTIF(status = 'error') AS failed,
-       AVG(confidence) AS mean_confidence
+       COUNTIF(NOT known) AS not_known, AVG(confidence) AS mean_confidence
 FROM flowers.results
 WHERE processed_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 DAY)
 GROUP BY day
@@ -9,7 +10,8 @@ ORDER BY day DESC;
 -- Species by day: a sudden change is a change of the photos, or of the model.
 SELECT DATE(processed_at) AS day, label, model, COUNT(*) AS images
 FROM flowers.latest
-WHERE status = 'ok' AND processed_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 DAY)
+WHERE status = 'ok' AND known IS NOT FALSE
+      AND processed_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 DAY)
 GROUP BY day, label, model
 ORDER BY day DESC, images DESC;
 

@@ -36,7 +36,8 @@ class Photo:
 
 def class_ids(data: Path) -> list[str]:
     """The folder names of ``data/train`` in output order: as numbers if all are numeric."""
-    names = [entry.name for entry in (data / "train").iterdir() if entry.is_dir()]
+    folders = (entry for entry in (data / "train").iterdir() if entry.is_dir())
+    names = [entry.name for entry in folders if not entry.name.startswith(".")]
     if not names:
         raise SystemExit(f"{data}/train has no class folders")
     return sorted(names, key=int) if all(map(str.isdecimal, names)) else sorted(names)

@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from flowers_onnx.metadata import SCHEMA, Label, ModelInfo
+from flowers_onnx.metadata import OPTIONAL_NAMES, SCHEMA, Label, ModelInfo
 from flowers_onnx.text import read_text
 
 
@@ -72,14 +72,15 @@ def label(row: Any) -> Label:
     """One row of a labels file; raises ``ValueError`` if it lacks an id or a name."""
     try:
         class_id, name = str(row["class_id"]), row["label"]
-        extra = row.get("scientific_name"), row.get("spanish_name")
+        extra = [row.get(column) for column in OPTIONAL_NAMES]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a label row needs class_id and label: {row!r}") from error
     if not isinstance(name, str):
         raise ValueError(  # noqa: TRY004 - a wrong file, not a wrong call
             f"the label of class {class_id} is not a text: {name!r}"
         )
-    return Label(int(class_id) if class_id.isdecimal() else class_id, name, *extra)
+    is_number = class_id.isdecimal() and str(int(class_id)) == class_id  # 007 is a name
+    return Label(int(class_id) if is_number else class_id, name, *extra)
 
 
 def _json(value: Any) -> str:

@@ -8,6 +8,8 @@ from lib.efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
 from lib.views import Targets
 
 EMA_MOMENTUM = 0.998
+#: The average reaches back over this part of a run at most, or few steps would hardly move it.
+EMA_PART = 0.2
 
 
 def pretrained(backbone: str, classes: int, init: str = "") -> keras.Model:
@@ -69,9 +71,10 @@ def optimizer(
     learning_rate: float, weight_decay: float, steps: int, epochs: int
 ) -> keras.Optimizer:
     """AdamW with an epoch of warm-up, then a cosine; averages the weights as it goes."""
+    momentum = min(EMA_MOMENTUM, 1 - 1 / max(1, EMA_PART * steps * epochs))
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 50,
-        decay_steps=steps * (epochs - 1),
+        decay_steps=max(1, steps * (epochs - 1)),
         warmup_target=learning_rate,
         warmup_steps=steps,
         alpha=0.2,  # of the initial rate: 0.4 % of the peak
@@ -81,7 +84,7 @@ def optimizer(
         weight_decay=weight_decay,
         global_clipnorm=1.0,
         use_ema=True,
-        ema_momentum=EMA_MOMENTUM,
+        ema_momentum=momentum,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Self
 
 from flowers_onnx.batch.ledger import Ledger
+from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.errors import OutputError, StorageError
@@ -16,9 +16,6 @@ from flowers_onnx.tables.journal import open_journal
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow
 
-#: Raises for a row that isn't to be continued.
-Check = Callable[[AnyRow, str], None]
-
 
 class Output:
     """What is done already, and the way to add to it.
@@ -27,8 +24,9 @@ class Output:
     after a kill at any moment, the next ``Output`` of the same sink and journal goes on where this
     one stopped. As a context manager, it leaves the journal in order.
 
-    ``check`` is given each row that is there already, or some of a table's, and the place that it
-    is in (``out`` or the journal); what it raises leaves all as it is.
+    What is there already, in ``out`` or the journal, has to be made with ``settings``, unless
+    ``mix_settings``; ``record`` is where the result's provenance record is. A ``UsageError`` of
+    theirs leaves all as it is.
     """
 
     def __init__(
@@ -39,12 +37,16 @@ class Output:
         by_version: bool,
         retry_errors: bool,
         shard: Shard = Shard(),  # noqa: B008  frozen
-        check: Check | None = None,
+        settings: Settings | None = None,
+        mix_settings: bool = False,
         out: str = "",
+        record: str | None = None,
     ) -> None:
         self._sink, self._place, self._shard = sink, journal_place, shard
         self._by_version, self._retry_errors = by_version, retry_errors
-        self._check, self._out = check, out
+        self._made_with = settings.unseen if settings else {}
+        self._settings = None if mix_settings else settings
+        self._out, self._record = out, record
         self._just_published = self._new_ledger()
         #: The rows that were published, without those that were there before.
         self.published = Tally()
@@ -71,13 +73,15 @@ class Output:
             self._journal.remove()
 
     def _open(self) -> None:
-        self._journal = open_journal(self._place, RESULTS.version)
+        self._journal = open_journal(self._place, RESULTS.version, RESULTS.earlier)
         try:
             self._ledger = self._new_ledger()
             self._has_result = False
-            for row in self._sink.sample() if self._check and self._sink.appends else ():
+            for row in self._sink.sample() if self._settings and self._sink.appends else ():
                 self._examine(row, self._out)
             for row in self._sink.existing():
+                if self._settings and self._record and not self._has_result:
+                    self._settings.check_record(self._record, self._out)
                 self._has_result = True
                 if not self._sink.appends:
                     self._examine(row, self._out)
@@ -85,6 +89,8 @@ class Output:
                     self._ledger.note_published(row)
             self.unfinished = 0
             for row in self._journal.rows():
+                if self._settings and not self.unfinished:
+                    self._settings.check_unseen(self._journal.made_with or {}, self._place)
                 self._examine(row, self._place)
                 self._ledger.note(row)
                 self.unfinished += 1
@@ -97,8 +103,8 @@ class Output:
             raise
 
     def _examine(self, row: AnyRow, place: str) -> None:
-        if self._check:
-            self._check(row, place)
+        if self._settings:
+            self._settings.check(row, place)
 
     def _new_ledger(self) -> Ledger:
         return Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
@@ -114,6 +120,8 @@ class Output:
 
     def add(self, row: AnyRow) -> None:
         """Keep a new row; raises ``OutputError`` or ``StorageError``."""
+        if self._made_with != (self._journal.made_with or {}):
+            self._journal.note(self._made_with)
         self._journal.append(row)
         self.unfinished += 1
 

@@ -9,7 +9,7 @@ from typing import Any
 from flowers_onnx.storage import store_for
 
 #: Version of the record.
-SCHEMA = "1.0"
+SCHEMA = "1.1"
 
 
 @dataclass(frozen=True, slots=True)

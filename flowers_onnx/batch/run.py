@@ -50,8 +50,10 @@ def run(options: Options) -> int:
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
             shard=options.shard,
-            check=None if options.mix_settings else settings.check,
+            settings=settings,
+            mix_settings=options.mix_settings,
             out=options.out,
+            record=options.record,
         ) as output:
             return batch.run(output)
     except FlowersError as error:
@@ -154,6 +156,7 @@ class _Batch:
         counts = {
             "images": tally.images,
             "ok": tally.ok,
+            "not_known": tally.not_known,
             "error": tally.failed,
             "of_an_earlier_run": earlier,
             "skipped_as_done": output.before,

@@ -1,26 +1,30 @@
 """The settings that decide what a row says, so that one result isn't made with two of them.
 
 The rows themselves tell: their model, how many candidates they have, and the language of these.
-So nothing has to be kept beside a result, and one of any version can be continued. ``--max_pixels``
-is no such setting: it decides whether there is an answer, and not which.
+So a result can be moved, and one of any version be continued. Of ``--min_confidence`` they tell
+only where it would have decided otherwise; so the provenance record and the journal have it.
+``--max_pixels`` is no such setting: it decides whether there is an answer, and not which.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.metadata import LANGUAGES, ModelInfo
-from flowers_onnx.record import ClassId
+from flowers_onnx.record import RECORD_SCHEMA, ClassId
 from flowers_onnx.results import Query
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_table, local_path, split_suffix, uri_of
 from flowers_onnx.tables.schema import AnyRow
+
+_LEAST = "min_confidence"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,26 @@ class Settings:
         top, ours = row["top"], self.query.lang
         # Some flowers have the same name in two languages.
         spoken = (lang for lang in (ours, *LANGUAGES) if self._speaks(lang, top))
-        self._refuse(place, row["model"], len(top), next(spoken, None))
+        differing = self._differing(row["model"], len(top), next(spoken, None))
+        if not differing and (rule := self._other_rule(row)):
+            differing = [rule]
+        _refuse(place, differing)
+
+    @property
+    def unseen(self) -> AnyRow:
+        """What rows don't tell, as a journal notes it."""
+        least = self.query.min_confidence
+        return {} if least is None else {_LEAST: least}
+
+    def check_unseen(self, made_with: AnyRow, place: str) -> None:
+        """The same with what a journal notes."""
+        _refuse(place, self._other_least(made_with.get(_LEAST)))
+
+    def check_record(self, record: str, place: str) -> None:
+        """The same with a result's provenance record, at ``record`` if there is one."""
+        with _unreadable_is_none():
+            given = json.loads(store_for(record).download(record) or b"{}")["arguments"]
+            _refuse(place, self._other_least(given.get(_LEAST)))
 
     def check_other_shards(self, out: str, shard: Shard) -> None:
         """The same with the provenance record of another shard's result, if there is one.
@@ -52,14 +75,15 @@ class Settings:
             return
         end = f"-of-{shard.count:05}{suffix}.run.json"
         own = uri_of(f"{out}.run.json")
-        with contextlib.suppress(StorageError, StopIteration, ValueError, LookupError, TypeError):
+        with _unreadable_is_none():
             store = store_for(out)
             names = store.names(stem.removesuffix(shard.suffix) + "-")
             other = next(name for name in names if name.endswith(end) and name != own)
             record = json.loads(store.download(other) or b"{}")
             given = record["arguments"]
             place = (local_path(other) or other).removesuffix(".run.json")
-            self._refuse(place, record["model"]["id"], given["top_k"], given["lang"])
+            differing = self._differing(record["model"]["id"], given["top_k"], given["lang"])
+            _refuse(place, [*differing, *self._other_least(given.get(_LEAST))])
 
     @cached_property
     def _names(self) -> dict[str, dict[ClassId, str]]:
@@ -74,23 +98,63 @@ class Settings:
         names = self._names[lang]
         return all(names.get(one["class_id"]) == one["label"] for one in top)
 
-    def _refuse(self, place: str, model: str, top_k: int, lang: str | None) -> None:
-        """Name what differs, if anything does; no ``lang`` are labels that the model hasn't."""
-        made, ours, give = [], [], []
+    def _differing(self, model: str, top_k: int, lang: str | None) -> list[_Differing]:
+        """What differs, if anything does; no ``lang`` are labels that the model hasn't."""
+        found = []
         if model != self.model.id or lang is None:
-            made.append(f"the model {model}" + (" with other labels" * (model == self.model.id)))
-            ours.append(self.model.id)
-            give.append("its --model")
+            others = " with other labels" * (model == self.model.id)
+            found.append(_Differing(f"the model {model}{others}", self.model.id, "its --model"))
         if min(top_k, len(self.model.labels)) != self._most:
-            made.append(f"--top_k {top_k}")
-            ours.append(f"--top_k {self.query.top_k}")
-            give.append(made[-1])
+            made = f"--top_k {top_k}"
+            found.append(_Differing(made, f"--top_k {self.query.top_k}", made))
         if lang not in (None, self.query.lang):
-            made.append(f"--lang {lang}")
-            ours.append(f"--lang {self.query.lang}")
-            give.append(made[-1])
-        if made:
-            raise UsageError(
-                f"{place} was made with {' '.join(made)}, this run has {' '.join(ours)}; nothing "
-                f"was done: give {' '.join(give)}, another --out, or --mix_settings"
-            )
+            made = f"--lang {lang}"
+            found.append(_Differing(made, f"--lang {self.query.lang}", made))
+        return found
+
+    def _other_least(self, least: float | None) -> list[_Differing]:
+        if least == self.query.min_confidence:
+            return []
+        made = _least(least)
+        return [_Differing(made, _least(self.query.min_confidence), made)]
+
+    def _other_rule(self, row: AnyRow) -> _Differing | None:
+        """Whether ``known`` was decided in another way, as far as a row tells."""
+        known, least = row.get("known"), self.query.min_confidence
+        if least is not None:
+            if known is None:
+                return _Differing(_least(None), _least(least), _least(None))
+            if known != (row["confidence"] >= least):
+                return _Differing("another --min_confidence or none", _least(least), "that one")
+        elif known is not None and self.model.rejection is None:
+            return _Differing("a --min_confidence", "none", "that one")
+        elif known is None and self.model.rejection and row["schema"] == RECORD_SCHEMA:
+            made = f"the model {row['model']} without its rule for what is known"
+            return _Differing(made, "one with it", "its --model")
+        return None
+
+
+class _Differing(NamedTuple):
+    """A setting of a result, this run's, and what would be the same."""
+
+    made: str
+    ours: str
+    give: str
+
+
+def _least(least: float | None) -> str:
+    return f"no --{_LEAST}" if least is None else f"--{_LEAST} {least}"
+
+
+def _refuse(place: str, differing: Sequence[_Differing]) -> None:
+    if differing:
+        made, ours, give = map(" ".join, zip(*differing, strict=True))
+        raise UsageError(
+            f"{place} was made with {made}, this run has {ours}; nothing was done: give {give}, "
+            "another --out, or --mix_settings"
+        )
+
+
+def _unreadable_is_none() -> contextlib.suppress:
+    """For a provenance record: without one, the rows have to do."""
+    return contextlib.suppress(StorageError, StopIteration, ValueError, LookupError, TypeError)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flowers_onnx.figures import counted
 from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables.schema import AnyRow
 
@@ -15,15 +16,18 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class Tally:
-    """Images by answer and by error code, and the first failures."""
+    """Images by answer, or without a known one; errors by code, and the first of these."""
 
     labels: Counter[str] = field(default_factory=Counter)
+    not_known: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     first: list[AnyRow] = field(default_factory=list)
 
     def note(self, row: AnyRow) -> None:
         """Count a row."""
-        if row["status"] == "ok":
+        if row["status"] == "ok" and row.get("known") is False:
+            self.not_known += 1
+        elif row["status"] == "ok":
             self.labels[row["label"]] += 1
         else:
             self.errors[row["error"]["code"]] += 1
@@ -33,7 +37,7 @@ class Tally:
     @property
     def ok(self) -> int:
         """Images with an answer."""
-        return self.labels.total()
+        return self.labels.total() + self.not_known
 
     @property
     def failed(self) -> int:
@@ -46,7 +50,7 @@ class Tally:
         return self.ok + self.failed
 
     def __str__(self) -> str:
-        text = f"{self.ok:,} named, {self.failed:,} failed"
+        text = f"{counted(self.ok, self.not_known)}, {self.failed:,} failed"
         if self.errors:
             codes = ", ".join(f"{code} {count:,}" for code, count in self.errors.most_common())
             text += f" ({codes})"

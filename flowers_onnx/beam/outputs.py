@@ -39,6 +39,8 @@ def _to_table(name: str) -> beam.PTransform:
         create_disposition=beam.io.BigQueryDisposition.CREATE_IF_NEEDED,
         write_disposition=beam.io.BigQueryDisposition.WRITE_APPEND,
         additional_bq_parameters={
+            # For a table that an earlier version has made.
+            "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION"],
             "timePartitioning": {"type": "DAY", "field": RESULTS.time},
             "clustering": {"fields": [RESULTS.group]},
         },

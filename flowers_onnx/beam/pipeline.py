@@ -20,9 +20,9 @@ from flowers_onnx.storage.item import Item
 from flowers_onnx.tables.rows import Row, make_row
 from flowers_onnx.tables.schema import utc_now
 
-#: Where the counters are found when a run has ended: two named by the rows' status, and one of the
-#: camera raw files that were passed over.
-COUNTERS, RAW = "flowers", "raw"
+#: Where the counters are found when a run has ended: two named by the rows' status, one of answers
+#: that aren't known, and one of the camera raw files that were passed over.
+COUNTERS, NOT_KNOWN, RAW = "flowers", "not_known", "raw"
 
 _FAILED = "failed"
 
@@ -62,7 +62,8 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
     def __init__(self, options: Options, run_id: str) -> None:
         self._options, self._run_id = options, run_id
         self._shared, self._shared_reader = Shared(), Shared()
-        self._counts = {status: Metrics.counter(COUNTERS, status) for status in ("ok", "error")}
+        names = ("ok", "error", NOT_KNOWN)
+        self._counts = {name: Metrics.counter(COUNTERS, name) for name in names}
 
     def setup(self) -> None:
         # A worker process has many of these, one a thread; they share the one model,
@@ -79,6 +80,8 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
         version, size = next(iter(listings))
         row = self._row(Item(uri, version, size))
         self._counts[row["status"]].inc()
+        if row["known"] is False:
+            self._counts[NOT_KNOWN].inc()
         yield row
         if row["status"] == "error":
             yield TaggedOutput(_FAILED, row)

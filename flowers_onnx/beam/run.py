@@ -20,10 +20,11 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from flowers_onnx.beam.options import Files, Options, Table
-from flowers_onnx.beam.pipeline import COUNTERS, RAW, build
+from flowers_onnx.beam.pipeline import COUNTERS, NOT_KNOWN, RAW, build
 from flowers_onnx.console import say
 from flowers_onnx.environment import new_run_id
 from flowers_onnx.errors import FlowersError, OutputError, UsageError
+from flowers_onnx.figures import counted
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.sources import RawFiles
@@ -64,7 +65,8 @@ def run(options: Options) -> int:
     if counts.get(RAW):
         say(f"flowers: {RawFiles(counts[RAW])}")
     if counts:
-        say(f"flowers: {counts.get('ok', 0):,} named, {counts.get('error', 0):,} failed")
+        done = counted(counts.get("ok", 0), counts.get(NOT_KNOWN, 0))
+        say(f"flowers: {done}, {counts.get('error', 0):,} failed")
     return 1 if counts.get("error") else 0
 
 

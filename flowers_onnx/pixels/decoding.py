@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from flowers_onnx.concurrency import import_before_fork
 from flowers_onnx.errors import ImageError
+from flowers_onnx.forks import import_before_fork
 from flowers_onnx.image_formats import HEADER_SIZE, MAX_PIXELS, READABLE, sniff, why_unsupported
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels.errors import decoding_error

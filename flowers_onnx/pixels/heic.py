@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from flowers_onnx.concurrency import Budget, after_fork
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
 from flowers_onnx.extras import missing_extra
+from flowers_onnx.forks import after_fork
 from flowers_onnx.pixels.errors import decoding_error, unsupported
 from flowers_onnx.pixels.memory import Need, area
 from flowers_onnx.pixels.reader import Reader

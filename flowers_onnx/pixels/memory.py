@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from flowers_onnx.concurrency import Budget, after_fork
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
+from flowers_onnx.forks import after_fork
 from flowers_onnx.machine import return_freed_memory
 
 #: An ordinary pixel: RGB, as Pillow keeps it. As many times ``max_pixels`` is the most memory

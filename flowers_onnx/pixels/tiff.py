@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImagePalette, TiffImagePlugin
 
-from flowers_onnx.concurrency import Budget, after_fork
+from flowers_onnx.concurrency import Budget
 from flowers_onnx.errors import ImageError
+from flowers_onnx.forks import after_fork
 from flowers_onnx.pixels.errors import DAMAGED, unsupported
 from flowers_onnx.pixels.memory import Need
 from flowers_onnx.pixels.reader import Mended, Reader

@@ -23,6 +23,10 @@ K = TypeVar("K", Species, str)
 
 #: Bars that are seen before the rest is unfolded.
 _FIRST_BARS = 20
+#: The group of what is no species of the model.
+_UNKNOWN = "unknown"
+#: What the filter calls the kinds of groups.
+_KINDS = {"named": "ok", _UNKNOWN: "unknown", "wrong": "error"}
 #: Of a name in a chart; longer ones are cut.
 _MOST_LETTERS = 36
 
@@ -49,7 +53,7 @@ class Page:
         head, tail = assets.read(__package__, "report.html").split("$groups")
         values = self._values()
         yield Template(head).substitute(values)
-        yield from self._species_groups(thumbnails)
+        yield from self._photo_groups(thumbnails)
         yield from self._error_groups()
         yield Template(tail).substitute(values, after=self._lacking_note())
 
@@ -58,6 +62,7 @@ class Page:
         totals = {
             "images": counts.total,
             "species_found": len(counts.species),
+            **({"not_known": counts.not_known} if counts.not_known else {}),
             "errors_found": counts.errors.total(),
         }
         shown = {species_of(photo) for photo in counts.photos}
@@ -103,26 +108,36 @@ class Page:
     def _lacking_note(self) -> str:
         return _note(self.words.text("lacking", count=self.lacking)) if self.lacking else ""
 
-    def _species_groups(self, thumbnails: Thumbnails) -> Iterator[str]:
-        members: defaultdict[Species, list[Prediction]] = defaultdict(list)
+    def _photo_groups(self, thumbnails: Thumbnails) -> Iterator[str]:
+        """One for each species, and behind them one for what is none of them."""
+        members: defaultdict[Species | None, list[Prediction]] = defaultdict(list)
         for photo in self.summary.photos:
             members[species_of(photo)].append(photo)
         for photos in members.values():
             photos.sort(key=lambda photo: -photo.confidence)
-        ranked = _ranked(self.summary.species)
+        ranked: list[tuple[Species | None, int]] = [*_ranked(self.summary.species)]
+        ranked.append((None, self.summary.not_known))
         pictures = iter(thumbnails([photo for kind, _ in ranked for photo in members[kind]]))
         for position, (kind, total) in enumerate(ranked):
-            if not members[kind]:
+            shown = len(members[kind])
+            if not shown:
                 continue
-            name = safe(kind.label)
-            if kind.scientific_name:
-                name += f' <i lang="la">{safe(kind.scientific_name)}</i>'
-            name = f'<span class="name">{name}</span>'
-            yield self._group_head(f"s{position}", "named", name, len(members[kind]), total)
+            name = f'<span class="name">{self._species_name(kind)}</span>'
+            if kind:
+                yield self._group_head(f"s{position}", "named", name, shown, total)
+            else:
+                yield self._group_head(_UNKNOWN, _UNKNOWN, name, shown, total)
             yield '<ul class="photos">\n'
             for photo in members[kind]:
                 yield self._card(photo, next(pictures))
             yield "</ul>\n</section>\n"
+
+    def _species_name(self, kind: Species | None) -> str:
+        if kind is None:
+            return self.words.text("none_of_them")
+        if kind.scientific_name:
+            return f'{safe(kind.label)} <i lang="la">{safe(kind.scientific_name)}</i>'
+        return safe(kind.label)
 
     def _error_groups(self) -> Iterator[str]:
         members: defaultdict[str, list[Failure]] = defaultdict(list)
@@ -143,7 +158,8 @@ class Page:
         if shown < total:
             count = words.text("of", shown=shown, all=total)
         return (
-            f'<section class="group {style}" id="{anchor}" data-size="{shown}">\n'
+            f'<section class="group {style}" id="{anchor}" data-kind="{_KINDS[style]}" '
+            f'data-size="{shown}">\n'
             f'<h3>{name} <span class="count" data-total="{total}">{count}</span></h3>\n'
         )
 
@@ -151,7 +167,10 @@ class Page:
         words, path = self.words, photo.path or ""
         name, confidence = _name(path), words.percent(photo.confidence)
         # Beside the name, for those who hear the page.
-        alt = words.text("alt", label=photo.label, confidence=confidence, name=name)
+        alt = words.text(
+            "alt_none" if photo.known is False else "alt",
+            label=photo.label, confidence=confidence, name=name,
+        )  # fmt: skip
         if thumbnail.url:
             picture = (
                 f'<img src="{thumbnail.url}" alt="{alt}" width="{SIZE}" height="{SIZE}" '
@@ -175,8 +194,18 @@ class Page:
             f'<li data-confidence="{photo.confidence * 100:.4f}">{opener}'
             f'<div class="more"><ol>{candidates}</ol>{latin}'
             f'<p><bdi class="path">{safe(path)}</bdi></p></div>'
-            f'<p class="caption"><b>{safe(confidence)}</b> <bdi>{safe(name)}</bdi></p></li>\n'
+            f'<p class="caption">{self._beside(photo)}<b>{safe(confidence)}</b> '
+            f"<bdi>{safe(name)}</bdi></p></li>\n"
         )
+
+    def _beside(self, photo: Prediction) -> str:
+        """What else a photo may show, or what is nearest to it where it shows none of it."""
+        if photo.known is False:
+            return f'<span class="closest">{self.words.text("closest", label=photo.label)}</span> '
+        if len(photo.prediction_set) > 1:
+            labels = ", ".join(one.label for one in photo.prediction_set)
+            return f'<span class="closest">{self.words.text("one_of", labels=labels)}</span> '
+        return ""
 
     def _failure(self, failure: Failure) -> str:
         path = failure.path or ""

@@ -8,18 +8,20 @@
   /** Lower case without accents, so that "aguilena" finds "aguileña". */
   const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
+  const textOf = (card, style) => card.querySelector(`.${style}`)?.textContent ?? "";
+
   const groups = [...document.querySelectorAll("section.group")].map((section) => {
     const list = section.querySelector("ul");
     const name = section.querySelector("h3 .name").textContent;
     return {
       section,
       list,
-      failed: section.classList.contains("wrong"),
+      kind: section.dataset.kind,
       count: section.querySelector("h3 .count"),
       cards: [...list.children].map((card) => ({
         card,
         confidence: Number(card.dataset.confidence),
-        text: plain(`${name} ${card.querySelector(".path").textContent}`),
+        text: plain(`${name} ${["closest", "path"].map((one) => textOf(card, one)).join(" ")}`),
       })),
     };
   });
@@ -35,12 +37,11 @@
     const status = field.status.value;
     let shown = 0;
     for (const group of groups) {
-      const wanted = group.failed
-        ? status === "error" || (status === "all" && anyConfidence)
-        : status !== "error";
+      const failed = group.kind === "error";
+      const wanted = status === "all" ? !failed || anyConfidence : status === group.kind;
       let visible = 0;
       for (const { card, confidence, text } of group.cards) {
-        const inRange = group.failed || (least <= confidence && confidence <= most);
+        const inRange = failed || (least <= confidence && confidence <= most);
         card.hidden = !(wanted && inRange && words.every((word) => text.includes(word)));
         visible += !card.hidden;
       }
@@ -75,8 +76,8 @@
       return;
     }
     order = field.order.value;
-    for (const { list, failed } of groups) {
-      if (!failed) {
+    for (const { list, kind } of groups) {
+      if (kind !== "error") {
         list.append(...[...list.children].reverse());
       }
     }
@@ -94,12 +95,16 @@
 
   form.hidden = false;
   // What could change nothing isn't offered.
-  const named = groups.some(({ failed }) => !failed);
-  const failed = groups.some(({ failed }) => failed);
+  const kinds = new Set(groups.map(({ kind }) => kind));
   for (const name of ["least", "most", "order"]) {
-    field[name].closest("label").hidden = !named;
+    field[name].closest("label").hidden = !(kinds.has("ok") || kinds.has("unknown"));
   }
-  field.status.closest("label").hidden = !(named && failed);
+  for (const option of [...field.status.options]) {
+    if (option.value !== "all" && !kinds.has(option.value)) {
+      option.remove();
+    }
+  }
+  field.status.closest("label").hidden = kinds.size < 2;
   sort(); // a browser that goes back brings old values along
   filter();
 })();

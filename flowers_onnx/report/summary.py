@@ -21,20 +21,24 @@ class Species(NamedTuple):
     scientific_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Summary:
-    """Counts of all results, and those to show, in the order of the results."""
+    """Counts of all results, and those to show, in the order of the results.
+
+    ``not_known`` are photos that show no species of the model.
+    """
 
     species: Counter[Species] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     photos: list[Prediction] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    not_known: int = 0
 
     @property
     def total(self) -> int:
         """All results, shown or not."""
-        return self.species.total() + self.errors.total()
+        return self.species.total() + self.not_known + self.errors.total()
 
     @property
     def left_out(self) -> int:
@@ -52,16 +56,19 @@ def summarize(results: Iterable[Result], most: int) -> Summary:
             summary.errors[result.code] += 1
             failures.add(result)
         else:
-            summary.species[species_of(result)] += 1
+            if (kind := species_of(result)) is None:
+                summary.not_known += 1
+            else:
+                summary.species[kind] += 1
             photos.add(result)
     summary.photos.extend(photos.kept())
     summary.failures.extend(failures.kept())
     return summary
 
 
-def species_of(photo: Prediction) -> Species:
-    """The group of a photo."""
-    return Species(photo.label, photo.scientific_name)
+def species_of(photo: Prediction) -> Species | None:
+    """The group of a photo; none for one that shows no species of the model."""
+    return None if photo.known is False else Species(photo.label, photo.scientific_name)
 
 
 class _Sample(Generic[T]):

@@ -9,6 +9,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "skip": "Skip to the photos",
         "images": "Images",
         "species_found": "Species",
+        "not_known": "Not known",
         "errors_found": "Errors",
         "model": "Model: {models}",
         "by_species": "Photos by species",
@@ -21,6 +22,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "status": "Show",
         "status_all": "everything",
         "status_ok": "named photos",
+        "status_unknown": "not known ones",
         "status_error": "errors only",
         "order": "Order",
         "order_best": "most confident first",
@@ -40,12 +42,17 @@ TEXTS: dict[str, dict[str, str]] = {
             "changed, or out of reach; what is said of them was found when they were classified."
         ),
         "alt": "{label}, {confidence}: {name}",
+        "none_of_them": "Not one of the model's species",
+        "alt_none": "not one of the model's species (closest: {label}, {confidence}): {name}",
+        "closest": "closest: {label}",
+        "one_of": "one of: {labels}",
     },
     "es": {
         "title": "Flores de {name}",
         "skip": "Ir a las fotos",
         "images": "Imágenes",
         "species_found": "Especies",
+        "not_known": "Desconocidas",
         "errors_found": "Errores",
         "model": "Modelo: {models}",
         "by_species": "Fotos por especie",
@@ -58,6 +65,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "status": "Mostrar",
         "status_all": "todo",
         "status_ok": "fotos con nombre",
+        "status_unknown": "desconocidas",
         "status_error": "solo errores",
         "order": "Orden",
         "order_best": "primero las más seguras",
@@ -77,6 +85,12 @@ TEXTS: dict[str, dict[str, str]] = {
             "cambiado o no eran accesibles; lo que se dice de ellas se halló al clasificarlas."
         ),
         "alt": "{label}, {confidence}: {name}",
+        "none_of_them": "Ninguna de las especies del modelo",
+        "alt_none": (
+            "no es una de las especies del modelo (la más parecida: {label}, {confidence}): {name}"
+        ),
+        "closest": "la más parecida: {label}",
+        "one_of": "una de: {labels}",
     },
 }
 

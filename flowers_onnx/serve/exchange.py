@@ -97,6 +97,7 @@ class Exchange:
             "size": photo.size,
             "media_type": photo.media_type,
             "lang": query.lang,
+            "min_confidence": query.min_confidence,
             "model": result.model,
             "queue_ms": _ms(photo.queued),
             **{name: record[name] for name in _OF_THE_RECORD},  # type: ignore[literal-required]
@@ -115,7 +116,8 @@ class Exchange:
 
 
 _OF_THE_RECORD = (
-    *("width", "height", "label", "class_id", "scientific_name", "confidence", "top", "error"),
+    *("width", "height", "label", "class_id", "scientific_name", "confidence", "known", "top"),
+    *("prediction_set", "error"),
 )
 
 

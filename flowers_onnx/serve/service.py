@@ -110,5 +110,6 @@ def open_service(options: Options) -> Service:
             version=__version__,
             model=classifier.info.id,
             labels=classifier.info.labels,
+            rejects=bool(classifier.info.rejection) or options.query.min_confidence is not None,
         ),
     )

@@ -34,7 +34,7 @@ try:
     from google.cloud.bigquery.job import LoadJob
     from requests.exceptions import RequestException
 
-    from flowers_onnx.tables.bigquery_columns import differences, table_schema
+    from flowers_onnx.tables.bigquery_columns import differences, extended, table_schema
 except ImportError as error:
     raise missing_extra("bigquery", "bigquery://") from error
 
@@ -65,7 +65,10 @@ _APPEAR = Retry(predicate=_is_unseen, initial=0.5, maximum=5, timeout=60)
 
 
 class BigQueryTable:
-    """A table, made with its schema when there is none."""
+    """A table, made with its schema when there is none.
+
+    One that an earlier version has made gets its new columns when rows are written.
+    """
 
     appends = True
 
@@ -95,7 +98,7 @@ class BigQueryTable:
 
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with self._plain_errors():
-            table = self._find() or self._create()
+            table = self._ready()
             for part, digest in _parts(self._lines(rows), _identity(table)):
                 self._load(part, digest, table)
 
@@ -108,7 +111,7 @@ class BigQueryTable:
         It is made if there is none.
         """
         with self._plain_errors():
-            return _identity(self._find() or self._create())
+            return _identity(self._ready())
 
     def publish_once(self, name: str, rows: Iterable[AnyRow], identity: str) -> bool:
         """Load ``rows`` by a single job, unless a load of this ``name`` has been done.
@@ -133,7 +136,7 @@ class BigQueryTable:
         """
         known, self._insertable = self._insertable, None  # looked at again after an error
         with self._plain_errors():
-            table = known or self._find() or self._create()
+            table = known or self._ready()
             try:
                 refused = _APPEAR(self._client.insert_rows_json)(
                     table,
@@ -145,8 +148,12 @@ class BigQueryTable:
                 )
             except exceptions.BadRequest as error:  # as it will be next time
                 return [_message(error)] * len(rows)
+            problems = [str(each["errors"][0].get("message")) for each in refused]
+            if any("no such field" in problem.lower() for problem in problems):
+                # The columns are there, and the service sees new ones after minutes.
+                raise OutputError(f"{self._uri}: {problems[0]}")
         self._insertable = table
-        return [str(each["errors"][0].get("message")) for each in refused]
+        return problems
 
     def _lines(self, rows: Iterable[AnyRow]) -> Iterator[bytes]:
         return (to_json(self._schema.table_row(row)).encode() + b"\n" for row in rows)
@@ -155,7 +162,19 @@ class BigQueryTable:
         table = self._find()
         if table is None or _identity(table) != identity:
             raise OutputError(f"{self._uri} was made anew during a load; load again")
-        return table
+        return self._extended(table)
+
+    def _ready(self) -> bigquery.Table:
+        return self._extended(self._find() or self._create())
+
+    def _extended(self, table: bigquery.Table) -> bigquery.Table:
+        try:
+            return extended(self._client, table, self._schema)
+        except exceptions.Forbidden as error:
+            raise OutputError(
+                f"{self._uri} was made by an earlier version, and its new columns can't be added: "
+                f"{_message(error)}; give this account roles/bigquery.dataEditor on the dataset"
+            ) from error
 
     def _find(self) -> bigquery.Table | None:
         name = f"{self._project}.{self._dataset}.{self._table}"
@@ -164,7 +183,8 @@ class BigQueryTable:
         except exceptions.NotFound:
             self._require_dataset()
             return None
-        if problems := list(differences(self._columns, table.schema)):
+        added = self._schema.added
+        if problems := list(differences(self._columns, table.schema, added=added)):
             raise UsageError(f"{self._uri} is a table of another schema: {', '.join(problems)}")
         return table
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from google.api_core import exceptions
 from google.cloud import bigquery
 
 from flowers_onnx.record import Field
@@ -38,14 +39,42 @@ def table_schema(schema: Schema) -> tuple[bigquery.SchemaField, ...]:
     return tuple(map(_schema_field, schema.fields))
 
 
+def extended(client: bigquery.Client, table: bigquery.Table, schema: Schema) -> bigquery.Table:
+    """``table`` with the columns that came after the version of the rows which it was made by.
+
+    Its rows have null in these, or nothing.
+    """
+    while lacking := _lacking(schema, table):
+        table.schema = [*table.schema, *lacking]
+        try:
+            table = client.update_table(table, ["schema"])
+        except exceptions.PreconditionFailed:  # another run has changed it meanwhile
+            table = client.get_table(table.reference)
+    return table
+
+
+def _lacking(schema: Schema, table: bigquery.Table) -> list[bigquery.SchemaField]:
+    there = {field.name.lower() for field in table.schema}
+    return [field for field in table_schema(schema) if field.name not in there]
+
+
 def differences(
-    wanted: Iterable[bigquery.SchemaField], found: Iterable[bigquery.SchemaField], prefix: str = ""
+    wanted: Iterable[bigquery.SchemaField],
+    found: Iterable[bigquery.SchemaField],
+    prefix: str = "",
+    *,
+    added: Collection[str] = (),
 ) -> Iterator[str]:
-    """Why rows of ``wanted`` don't fit into a table of ``found``; columns of its own may be."""
+    """Why rows of ``wanted`` don't fit into a table of ``found``.
+
+    Columns of its own may be, and those of ``added`` may lack.
+    """
     by_name = {field.name.lower(): field for field in found}
     for field in wanted:
         name = prefix + field.name
         other = by_name.pop(field.name, None)
+        if other is None and name in added:
+            continue
         if other is None:
             yield f"no column {name}"
         elif (kind := _kind(other)) != _kind(field):

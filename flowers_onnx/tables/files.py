@@ -68,6 +68,7 @@ class LocalFile:
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:
             next(earlier, None)  # a foreign file is refused
+        rows = map(self._format.schema.completed, rows)
         try:
             remove_leftovers(self._path)
             if (
@@ -106,6 +107,7 @@ class ObjectFile:
     def publish(self, rows: Iterable[AnyRow]) -> None:
         with contextlib.closing(self.existing()) as earlier:
             next(earlier, None)  # a foreign file is refused
+        rows = map(self._format.schema.completed, rows)
         try:
             with scratch_folder() as folder:
                 path = os.path.join(folder, "result")

@@ -1,8 +1,7 @@
 """The journal: rows of a run that isn't finished, kept where a killed run can be continued.
 
-JSON Lines, first a header, then rows; ``{"complete": true}`` as the last line says that all
-rows are there and only have to be published. A line is written whole, or cut off by the end
-of the process; the next run drops the rest of such a line, and does its image again.
+``journal_lines`` has its form. Where a line was cut off by the end of the process, the next run
+drops the rest of it, and does its image again.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import BinaryIO, Protocol
 
 from flowers_onnx.atomic import synced
@@ -23,10 +21,16 @@ from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_remote, path_of
+from flowers_onnx.tables.journal_lines import (
+    COMPLETE,
+    PUBLISHED,
+    check,
+    encoded,
+    header_of,
+    note_of,
+    rows_in,
+)
 from flowers_onnx.tables.schema import AnyRow
-
-_COMPLETE = {"complete": True}
-_PUBLISHED = {"published": True}
 
 #: A bucket takes whole objects only: what was done since the last one is lost with the process.
 _PART_SECONDS = 30
@@ -39,12 +43,17 @@ class Journal(Protocol):
 
     #: Whether all rows are there, so that they can be published.
     complete: bool
+    #: What the last rows were made with, if that was noted.
+    made_with: AnyRow | None
 
     def rows(self) -> Iterator[AnyRow]:
         """All rows so far, in the order they were added."""
 
     def append(self, row: AnyRow) -> None:
         """Keep a row; raises ``OutputError`` or, from a bucket, ``StorageError``."""
+
+    def note(self, made_with: AnyRow) -> None:
+        """Keep what the rows that follow are made with; raises the same."""
 
     def mark_complete(self) -> None:
         """Say that no row will follow, before the rows are published."""
@@ -56,24 +65,27 @@ class Journal(Protocol):
         """Forget all rows: they are published."""
 
 
-def open_journal(place: str, version: str) -> Journal:
+def open_journal(place: str, version: str, earlier: Collection[str] = ()) -> Journal:
     """The journal at a path or, ending in no slash, under a bucket's URI.
 
-    ``version`` is that of the rows' schema: a journal of another one is refused.
+    ``version`` is that of the rows' schema, ``earlier`` are those whose rows may be among them: a
+    journal of another one is refused.
     Raises ``UsageError`` for a file that is no journal, or is used by another process,
     ``OutputError`` if it can't be made, ``StorageError`` if a bucket doesn't answer.
     """
     if is_remote(place):
-        return BucketJournal(place, version)
-    return LocalJournal(path_of(place), version)
+        return BucketJournal(place, version, earlier)
+    return LocalJournal(path_of(place), version, earlier)
 
 
 class LocalJournal:
     """A file that grows by a line a row, which outlives this process when ``append`` returns."""
 
-    def __init__(self, path: str, version: str) -> None:
-        self._path, self._header = path, _header(version)
+    def __init__(self, path: str, version: str, earlier: Collection[str] = ()) -> None:
+        self._path, self._header = path, header_of(version)
+        self._earlier = [header_of(each) for each in earlier]
         self._failure: str | None = None
+        self.made_with: AnyRow | None = None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as error:
@@ -83,20 +95,26 @@ class LocalJournal:
             raise UsageError(f"{path} is not a file, and can't be a journal")
         _lock(self._file.fileno(), path)
         try:
-            self.complete = self._repair()
+            self._repair()
         except BaseException:
             self._file.close()
             raise
 
     def rows(self) -> Iterator[AnyRow]:
         with open(self._path, "rb") as file:
-            yield from _rows(file)
+            yield from rows_in(file)
 
     def append(self, row: AnyRow) -> None:
+        self._raise_version()
         self._write(row)
 
+    def note(self, made_with: AnyRow) -> None:
+        self._raise_version()
+        self._write(note_of(made_with))
+        self.made_with = made_with
+
     def mark_complete(self) -> None:
-        self._write(_COMPLETE)
+        self._write(COMPLETE)
         self._flush()
         self.complete = True
 
@@ -119,17 +137,29 @@ class LocalJournal:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
-    def _repair(self) -> bool:
-        """Cut off what a killed run left of its last line; returns whether all rows are there."""
+    def _repair(self) -> None:
+        """Look at what there is, and cut off what a killed run left of its last line."""
         with open(self._path, "rb") as file:
-            good, last = _check(file, self._path, self._header)
+            found = check(file, self._path, self._header, self._earlier)
         size = os.fstat(self._file.fileno()).st_size
-        if good < size:
+        if found.size < size:
             say(f"flowers: {self._path}: dropped an unfinished line; it will be done again")
-            self._file.truncate(good)
-        if not good:
+            self._file.truncate(found.size)
+        if not found.size:
             self._write(self._header)
-        return last == _COMPLETE
+        self._is_earlier = found.size > 0 and found.header != self._header
+        self.complete, self.made_with = found.last == COMPLETE, found.made_with
+
+    def _raise_version(self) -> None:
+        """Before a line that an earlier version can't read; until then that one may go on, too."""
+        if not self._is_earlier:
+            return
+        try:
+            with open(self._path, "r+b") as file:
+                file.write(encoded(self._header))  # as long as the one that it replaces
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+        self._is_earlier = False
 
     def _flush(self) -> None:
         try:
@@ -139,7 +169,7 @@ class LocalJournal:
             raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
 
     def _write(self, record: AnyRow) -> None:
-        line = _line(record)
+        line = encoded(record)
         # What comes behind a part of a line would be cut off with it.
         if self._failure:
             raise OutputError(self._failure)
@@ -156,8 +186,9 @@ class LocalJournal:
 class BucketJournal:
     """Objects ``NAME/part-...``, one for every half minute or so."""
 
-    def __init__(self, uri: str, version: str) -> None:
-        self._header = _header(version)
+    def __init__(self, uri: str, version: str, earlier: Collection[str] = ()) -> None:
+        self._header = header_of(version)
+        headers = [header_of(each) for each in earlier]
         self._prefix = uri.rstrip("/") + "/"
         self._store = store_for(uri)
         self._pending: list[bytes] = []
@@ -165,25 +196,32 @@ class BucketJournal:
         names = self._store.names(self._prefix)
         self._parts = sorted(name for name in names if _PART.fullmatch(name, len(self._prefix)))
         self.complete = False
+        self.made_with: AnyRow | None = None
         for part in self._parts:
-            _, last = _check(self._read(part), part, self._header)
-            self.complete = last == _COMPLETE
-            if last == _PUBLISHED:  # killed while it removed the parts
+            found = check(self._read(part), part, self._header, headers)
+            self.complete = found.last == COMPLETE
+            self.made_with = self.made_with if found.made_with is None else found.made_with
+            if found.last == PUBLISHED:  # killed while it removed the parts
                 self._delete()
+                self.made_with = None
                 break
 
     def rows(self) -> Iterator[AnyRow]:
         self._upload()
         for part in self._parts:
-            yield from _rows(self._read(part))
+            yield from rows_in(self._read(part))
 
     def append(self, row: AnyRow) -> None:
-        self._pending.append(_line(row))
+        self._pending.append(encoded(row))
         if len(self._pending) >= _PART_ROWS or time.monotonic() - self._last > _PART_SECONDS:
             self._upload()
 
+    def note(self, made_with: AnyRow) -> None:
+        self._pending.append(encoded(note_of(made_with)))
+        self.made_with = made_with
+
     def mark_complete(self) -> None:
-        self._pending.append(_line(_COMPLETE))
+        self._pending.append(encoded(COMPLETE))
         self._upload()
         self.complete = True
 
@@ -194,7 +232,7 @@ class BucketJournal:
         self._pending.clear()
         if self._parts:
             # Without this, a kill among the deletions would leave a journal of some of the rows.
-            self._pending.append(_line(_PUBLISHED))
+            self._pending.append(encoded(PUBLISHED))
             self._upload()
         self._delete()
 
@@ -210,7 +248,7 @@ class BucketJournal:
         # Behind the last one, even where this machine's clock is.
         last = int(self._parts[-1][-26:-6]) if self._parts else 0
         part = f"{self._prefix}part-{max(time.time_ns(), last + 1):020}.jsonl"
-        self._store.write(part, b"".join([_line(self._header), *self._pending]))
+        self._store.write(part, b"".join([encoded(self._header), *self._pending]))
         self._parts.append(part)
         self._pending.clear()
 
@@ -227,58 +265,6 @@ def _tell_unsynced(path: str) -> None:
         f"flowers: {path}: its file system has no fsync, so that what is done may not outlive a "
         "loss of power; it does outlive this process"
     )
-
-
-def _header(version: str) -> AnyRow:
-    return {"journal": 1, "schema": version}
-
-
-def _check(file: BinaryIO, name: str, header: AnyRow) -> tuple[int, AnyRow | None]:
-    """How many bytes are whole lines of a journal, and the last of them."""
-    good = 0
-    last: AnyRow | None = None
-    for line in file:
-        record = _parse(line)
-        if not good:
-            _check_header(record, line, name, header)
-        if record is None:
-            break
-        last = record
-        good += len(line)
-    return good, last
-
-
-def _check_header(record: AnyRow | None, line: bytes, name: str, header: AnyRow) -> None:
-    if record is None and _line(header).startswith(line):
-        return  # killed in its very first line
-    if record is None or "journal" not in record:
-        raise UsageError(f"{name} is not a journal of flowers batch; it won't be overwritten")
-    if record != header:
-        raise UsageError(
-            f"{name} is a journal of schema {record.get('schema')}, this program writes "
-            f"{header['schema']}: finish that run with the program that began it"
-        )
-
-
-def _rows(file: BinaryIO) -> Iterator[AnyRow]:
-    next(file, None)  # the header
-    for line in file:
-        record = json.loads(line)
-        if record not in (_COMPLETE, _PUBLISHED):
-            yield record
-
-
-def _parse(line: bytes) -> AnyRow | None:
-    if line.endswith(b"\n"):
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            return record if isinstance(record, dict) else None
-    return None
-
-
-def _line(record: AnyRow) -> bytes:
-    # ASCII: nothing in it can be cut in two.
-    return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -52,15 +52,17 @@ class Csv:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._header = ",".join(field.name for field in schema.flat)
+        self._readable = {_header(each): each for each in schema.readable.values()}
 
     def read(self, path: str) -> Iterator[AnyRow]:
         with open_utf8(path) as file:
-            if next(_lines(file)).rstrip(b"\r\n").decode(errors="replace") != self._header:
+            header = next(_lines(file)).rstrip(b"\r\n").decode(errors="replace")
+            if header not in self._readable:
                 raise ValueError("its header is another")
+            schema = self._readable[header]
             for number, record in enumerate(_records(file), 1):
                 try:
-                    row = self._row(record)
+                    row = _row(record, schema)
                 except ValueError:
                     row = None
                 if _is_torn(file, record) and self.schema.problem(row):
@@ -72,13 +74,18 @@ class Csv:
 
     def write(self, rows: Iterable[AnyRow], path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(self._header + "\n")
+            file.write(_header(self.schema) + "\n")
             file.writelines(",".join(map(_quoted, self.schema.flatten(row))) + "\n" for row in rows)
 
-    def _row(self, record: bytes) -> AnyRow:
-        text = record.decode().removesuffix("\n").removesuffix("\r")
-        pairs = zip(_cells(text), self.schema.flat, strict=True)
-        return self.schema.unflatten(_typed(cell, field) for cell, field in pairs)
+
+def _header(schema: Schema) -> str:
+    return ",".join(field.name for field in schema.flat)
+
+
+def _row(record: bytes, schema: Schema) -> AnyRow:
+    text = record.decode().removesuffix("\n").removesuffix("\r")
+    pairs = zip(_cells(text), schema.flat, strict=True)
+    return schema.unflatten(_typed(cell, field) for cell, field in pairs)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -54,10 +54,10 @@ class Parquet:
     def read(self, path: str) -> Iterator[AnyRow]:
         try:
             with pq.ParquetFile(path) as file:
-                self._check(file.schema_arrow)
+                schema = self._schema_of(file.schema_arrow)
                 for batch in file.iter_batches(_BATCH_ROWS):
                     for row in batch.to_pylist():
-                        yield self.schema.from_typed(row)
+                        yield schema.from_typed(row)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
@@ -74,13 +74,11 @@ class Parquet:
         while batch := list(islice(encoded, _BATCH_ROWS)):
             yield pa.RecordBatch.from_pylist(batch, self._columns)
 
-    def _check(self, found: Any) -> None:
+    def _schema_of(self, found: Any) -> Schema:
         version = (found.metadata or {}).get(_VERSION_KEY)
         if version is None:
             raise ValueError("its columns are others")
-        if version != self.schema.version.encode():
-            raise ValueError(
-                f"its schema is {version.decode()}, this program's {self.schema.version}"
-            )
-        if not found.equals(self._columns):
+        schema = self.schema.of(version.decode(errors="replace"))
+        if not found.equals(arrow_schema(schema)):
             raise ValueError("its columns are others")
+        return schema

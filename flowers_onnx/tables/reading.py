@@ -108,10 +108,12 @@ def _json_lines(lines: Iterable[str], place: str) -> Iterator[AnyRow]:
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[AnyRow]:
     """Rows with the nesting of the record again."""
-    declared = fields_of(Record)
-    columns = [column.name for column in flat_fields(declared)]
     try:
-        for cells in csv.DictReader(lines, strict=True):
+        reader = csv.DictReader(lines, strict=True)
+        lacking = RESULTS.added.difference(reader.fieldnames or ())  # in an earlier version's
+        declared = [field for field in fields_of(Record) if field.name not in lacking]
+        columns = [column.name for column in flat_fields(declared)]
+        for cells in reader:
             record = unflatten(declared, (cells[name] or None for name in columns))
             yield {**cells, **record}
     except (csv.Error, LookupError) as error:

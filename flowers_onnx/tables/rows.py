@@ -21,6 +21,9 @@ class Row(Record):
     processed_at: Annotated[Timestamp, "when it was made, UTC"]
 
 
+#: Fields that came with a minor version of the record.
+_NEW_IN_1_1 = frozenset({"known", "prediction_set"})
+
 RESULTS = Schema(
     name="results",
     title="Flowers named by flowers batch (flowers-onnx), a row an image",
@@ -29,6 +32,7 @@ RESULTS = Schema(
     keys=("source_uri", "source_version", "source_id", "status", "run_id"),
     time="processed_at",
     group="label",
+    earlier={"1.0": _NEW_IN_1_1},
 )
 
 

@@ -4,14 +4,18 @@
 type, so it is kept as text: a number as its digits, text as it is, unless it looks like a number;
 then as a JSON string. No two ids have the same text, so that a row which is read back and
 written again, as every resumed run does, stays the same.
+
+A minor version adds fields. Rows of an earlier one are read as they are, and where they are
+written again, what they lack is null, or empty; their ``schema`` goes on saying who made them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -34,6 +38,9 @@ class Schema:
     ``name`` is that of a table in a file, ``title`` says what a row is; ``version`` is that of
     the columns, ``major.minor``. ``keys`` tell one row from another, the first of them what it
     is about. A large table is cut by the days of ``time`` and sorted by ``group``.
+
+    ``earlier`` are the earlier versions whose rows are still read, each with the names of the
+    fields that it hadn't: ones that are nullable, or lists.
     """
 
     name: str
@@ -43,6 +50,38 @@ class Schema:
     keys: tuple[str, ...]
     time: str
     group: str
+    earlier: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+
+    @cached_property
+    def added(self) -> frozenset[str]:
+        """All fields that came after the earliest of these versions."""
+        return frozenset[str]().union(*self.earlier.values())
+
+    def of(self, version: str) -> Schema:
+        """The schema as it was in a version; raises ``ValueError`` for one that isn't read."""
+        if version not in self.readable:
+            raise ValueError(self._another(version))
+        return self.readable[version]
+
+    @cached_property
+    def readable(self) -> Mapping[str, Schema]:
+        """The schema and its earlier ones, by version."""
+        made = {self.version: self}
+        for version, lacking in self.earlier.items():
+            fields = tuple(field for field in self.fields if field.name not in lacking)
+            made[version] = replace(self, version=version, fields=fields, earlier={})
+        return made
+
+    def completed(self, row: AnyRow) -> AnyRow:
+        """``row``, with what it lacks because it is of an earlier version."""
+        if self.added <= row.keys():
+            return row
+        lacking: dict[str, Any] = {
+            field.name: [] if field.repeated else None
+            for field in self.fields
+            if field.name in self.added
+        }
+        return {field.name: (lacking | {**row})[field.name] for field in self.fields}
 
     @cached_property
     def flat(self) -> tuple[Field, ...]:
@@ -60,7 +99,7 @@ class Schema:
 
     def converted(self, row: AnyRow, converters: Converters) -> dict[str, Any]:
         """A copy, nested as before, where values of a type go through its converter."""
-        return _converted(row, converters, self.fields)
+        return _converted(row, converters, self._fields_in(row))
 
     def table_row(self, row: AnyRow) -> dict[str, Any]:
         """``row`` with the types of a BigQuery table, as JSON has them."""
@@ -75,10 +114,22 @@ class Schema:
         return self.converted(row, {"class_id": text_to_id, "timestamp": time_to_text})
 
     def problem(self, row: Any) -> str | None:
-        """Why ``row`` is no row of this version, or None if it is one."""
-        if isinstance(row, dict) and row.get("schema", self.version) != self.version:
-            return f"its schema is {row['schema']}, this program's {self.version}"
-        return next(_problems(row, self.fields, "row"), None)
+        """Why ``row`` is no row of this version or an earlier one, or None if it is one."""
+        fields = self.fields
+        if isinstance(row, dict) and (version := row.get("schema", self.version)) != self.version:
+            if version not in list(self.earlier):
+                return self._another(version)
+            if self.earlier[version].isdisjoint(row):  # else it was written again by this one
+                fields = self.of(version).fields
+        return next(_problems(row, fields, "row"), None)
+
+    def _fields_in(self, row: AnyRow) -> list[Field]:
+        """All that a row has to have, and of the others those that it has."""
+        return [field for field in self.fields if field.name in row or field.name not in self.added]
+
+    def _another(self, version: object) -> str:
+        ours = f"this program's {self.version}"
+        return f"its schema is {version}, {ours}: use the flowers that wrote it, or a newer one"
 
 
 def unflatten(fields: Iterable[Field], cells: Iterable[Cell]) -> AnyRow:
@@ -148,7 +199,7 @@ def utc_now() -> Timestamp:
     return time_to_text(datetime.now(UTC))
 
 
-def _converted(record: AnyRow, converters: Converters, fields: tuple[Field, ...]) -> dict[str, Any]:
+def _converted(record: AnyRow, converters: Converters, fields: Iterable[Field]) -> dict[str, Any]:
     converted: dict[str, Any] = {}
     for field in fields:
         value = record[field.name]

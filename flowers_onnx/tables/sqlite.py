@@ -38,13 +38,12 @@ class Sqlite:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         name, about = schema.name, schema.keys[0]
-        names = ", ".join(f'"{field.name}"' for field in schema.flat)
+        names = _names(schema)
         places = ", ".join("?" * len(schema.flat))
         columns = ", ".join(map(_column, schema.flat))
         self._create = f"CREATE TABLE {name} ({columns})"
         self._index = f"CREATE INDEX {name}_{about} ON {name} ({about})"
         self._insert = f"INSERT INTO {name} ({names}) VALUES ({places})"  # noqa: S608
-        self._select = f"SELECT {names} FROM {name} ORDER BY rowid"  # noqa: S608
         same = f"old.{about} = new.{about} AND " + " AND ".join(
             f'old."{field.name}" IS new."{field.name}"' for field in schema.flat
         )
@@ -64,9 +63,10 @@ class Sqlite:
 
     def read(self, path: str) -> Iterator[AnyRow]:
         with _reading(path) as connection:
-            self._check(connection)
-            for cells in connection.execute(self._select):
-                yield self.schema.unflatten(cells)
+            schema = self._schema_of(connection)
+            select = f"SELECT {_names(schema)} FROM {schema.name} ORDER BY rowid"  # noqa: S608
+            for cells in connection.execute(select):
+                yield schema.unflatten(cells)
 
     def write(self, rows: Iterable[AnyRow], path: str) -> None:
         with _writing(path) as connection:
@@ -90,6 +90,7 @@ class Sqlite:
             connection.execute(self._stage)
             connection.executemany(self._stage_row, map(self.schema.flatten, rows))
             connection.execute(self._stage_index)
+            self._extend(connection)
             connection.execute(self._remove)
             connection.execute(self._add)
             connection.execute("COMMIT")
@@ -98,17 +99,27 @@ class Sqlite:
         with _reading(path) as source, _writing(to) as target:
             source.backup(target)
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _extend(self, connection: sqlite3.Connection) -> None:
+        """Give the table the columns that came after the version it was made by."""
+        there = _columns_of(connection, self.schema)
+        for field in self.schema.flat:
+            if field.name not in there:
+                empty = " DEFAULT '[]'" if field.repeated else ""
+                connection.execute(
+                    f"ALTER TABLE {self.schema.name} ADD COLUMN {_column(field)}{empty}"
+                )
+        connection.execute(f"PRAGMA user_version = {_number(self.schema.version)}")
+
+    def _schema_of(self, connection: sqlite3.Connection) -> Schema:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != APPLICATION_ID:
             raise ValueError("it is a database of another program")
         (number,) = connection.execute("PRAGMA user_version").fetchone()
-        if number != _number(self.schema.version):
-            found = f"{number // 1000}.{number % 1000}"
-            raise ValueError(f"its schema is {found}, this program's {self.schema.version}")
-        columns = connection.execute(f"PRAGMA table_info({self.schema.name})")
-        if [name for _, name, *_ in columns] != [field.name for field in self.schema.flat]:
+        schema = self.schema.of(f"{number // 1000}.{number % 1000}")
+        # Where the table was extended, the new columns are the last ones.
+        if sorted(_columns_of(connection, schema)) != sorted(field.name for field in schema.flat):
             raise ValueError("its columns are others")
+        return schema
 
 
 @contextlib.contextmanager
@@ -179,6 +190,14 @@ def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
 def _can_sync(path: str) -> bool:
     with open(path, "r+b") as file:
         return synced(file.fileno())
+
+
+def _names(schema: Schema) -> str:
+    return ", ".join(f'"{field.name}"' for field in schema.flat)
+
+
+def _columns_of(connection: sqlite3.Connection, schema: Schema) -> list[str]:
+    return [name for _, name, *_ in connection.execute(f"PRAGMA table_info({schema.name})")]
 
 
 def _column(field: Field) -> str:

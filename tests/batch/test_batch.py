@@ -153,7 +153,8 @@ def test_the_summary_counts_what_was_done_before_once(flowers: Run, tmp_path: Pa
     assert re.match(r"flowers: 1 named, 0 failed; done before: 4; \d", second)
     counts = json.loads((tmp_path / "r.csv.run.json").read_text())["counts"]
     assert counts == {
-        "images": 1, "ok": 1, "error": 0, "of_an_earlier_run": 0, "skipped_as_done": 4,
+        "images": 1, "ok": 1, "not_known": 0, "error": 0,
+        "of_an_earlier_run": 0, "skipped_as_done": 4,
     }  # fmt: skip
     third = flowers(*command).stderr.decode()
     assert third.startswith("flowers: nothing to do: 5 images were done before and are in r.csv;")

@@ -17,7 +17,7 @@ from support import ROOT, Run, make_row, noise_pictures, result_sink
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.errors import UsageError
-from flowers_onnx.metadata import Label, ModelInfo, Preprocess
+from flowers_onnx.metadata import Label, ModelInfo, Preprocess, Rejection
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import SUFFIXES
@@ -48,7 +48,7 @@ def continued(
     journal = f"{place.rpartition('/')[2]}.journal"
     with Output(
         result_sink(place), journal, by_version=True, retry_errors=False,
-        check=settings.check, out=place,
+        settings=settings, out=place,
     ) as output:  # fmt: skip
         for result in results:
             item = Item(f"gs://b/{next(NUMBERS)}", "1")
@@ -117,6 +117,61 @@ def test_what_says_the_same_is_no_other_setting(
     continued("t.csv", Settings(MODEL, Query(1, "es")), [answer(Query(1, "es"))])
 
 
+TELLING = replace(MODEL, rejection=Rejection(0.5, "prototypes"))
+
+
+def told(confidence: float, *, known: bool | None) -> Prediction:
+    """A rose, as sure as that."""
+    return replace(answer(Query(1)), top=(Candidate("rose", 1, confidence),), known=known)
+
+
+@pytest.mark.usefixtures("bigquery")
+@pytest.mark.parametrize("place", ["r.csv", TABLE])
+@pytest.mark.parametrize("published", [True, False])
+def test_min_confidence_is_a_setting(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
+) -> None:
+    """Where rows tell that it was another, if they don't say which."""
+    monkeypatch.chdir(tmp_path)
+    plain, half, most = (Settings(MODEL, Query(1, min_confidence=p)) for p in (None, 0.5, 0.9))
+    continued(place, plain, [told(0.7, known=None)], publish=published)
+    with pytest.raises(UsageError) as refused:
+        continued(place, half, [])
+    where = place if published else f"{place.rpartition('/')[2]}.journal"
+    assert str(refused.value) == (
+        f"{where} was made with no --min_confidence, this run has --min_confidence 0.5; nothing "
+        "was done: give no --min_confidence, another --out, or --mix_settings"
+    )
+    other = "q.csv" if place == "r.csv" else f"{TABLE}_2"
+    continued(other, half, [told(0.7, known=True)], publish=published)
+    with pytest.raises(UsageError, match=r"was made with .*--min_confidence.*this run has"):
+        continued(other, most, [])
+    with pytest.raises(UsageError, match=r"was made with .*--min_confidence.*this run has"):
+        continued(other, plain, [])
+    continued(other, half, [told(0.2, known=False)], publish=published)
+
+
+def test_a_models_own_rule_and_a_min_confidence_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of a journal look the same with both; its note tells."""
+    monkeypatch.chdir(tmp_path)
+    own, half = Settings(TELLING, Query(1)), Settings(TELLING, Query(1, min_confidence=0.5))
+    continued("r.csv", own, [told(0.7, known=True)], publish=False)
+    with pytest.raises(UsageError, match=r"made with no --min_confidence, .* 0\.5;"):
+        continued("r.csv", half, [])
+    continued("s.csv", half, [told(0.7, known=True)], publish=False)
+    with pytest.raises(UsageError, match=r"made with --min_confidence 0\.5, this run has no --min"):
+        continued("s.csv", own, [])
+    continued("s.csv", half, [told(0.8, known=True)], publish=False)
+    notes = [line for line in Path("s.csv.journal").read_bytes().splitlines() if b"made" in line]
+    assert notes == [b'{"made_with": {"min_confidence": 0.5}}']
+    # A model that could tell has made them, or it hadn't its rule yet.
+    continued("t.csv", Settings(MODEL, Query(1)), [told(0.7, known=None)], publish=False)
+    with pytest.raises(UsageError, match="the model m/1 without its rule for what is known"):
+        continued("t.csv", own, [])
+
+
 @pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("album")
@@ -146,6 +201,28 @@ def test_the_command_refuses_and_a_flag_allows(flowers: Run, album: Path, tmp_pa
     done = flowers("batch", album, "--out", "moved.jsonl", "--model", fp32)
     assert done.returncode == 2
     assert b"this run has flowers-lite0/1.0;" in done.stderr
+
+
+def test_a_min_confidence_is_told_by_the_record(flowers: Run, album: Path, tmp_path: Path) -> None:
+    """Noise is known from 0 on, and the rows of a model that can tell may look the same."""
+    command = ("batch", album, "--out", "r.jsonl")
+    done = flowers(*command, "--min_confidence", "0")
+    assert done.returncode == 1
+    assert b"4 named, 1 failed" in done.stderr
+    done = flowers(*command)
+    assert done.returncode == 2
+    assert done.stderr == (
+        b"flowers: r.jsonl was made with --min_confidence 0.0, this run has no --min_confidence; "
+        b"nothing was done: give --min_confidence 0.0, another --out, or --mix_settings\n"
+    )
+    done = flowers("batch", album, "--out", "n.jsonl", "--min_confidence", "1")
+    assert b"0 named, 4 not known, 1 failed" in done.stderr
+    record = json.loads((tmp_path / "n.jsonl.run.json").read_text())
+    assert (record["counts"]["ok"], record["counts"]["not_known"], record["labels"]) == (4, 4, {})
+    (tmp_path / "n.jsonl.run.json").unlink()
+    done = flowers("batch", album, "--out", "n.jsonl", "--min_confidence", "0")
+    assert b"n.jsonl was made with another --min_confidence or none" in done.stderr
+    assert flowers(*command, "--mix_settings").returncode == 0
 
 
 def test_shards_of_one_result_are_made_alike(flowers: Run, album: Path, tmp_path: Path) -> None:

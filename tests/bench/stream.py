@@ -23,6 +23,8 @@ from typing import Self
 import fire
 
 from flowers_onnx import Classifier
+from flowers_onnx.machine import allowed_cpus
+from flowers_onnx.network import PHOTOS
 from flowers_onnx.pixels import decode
 from flowers_onnx.runtime import Session
 from flowers_onnx.sources import expand
@@ -41,10 +43,12 @@ def main(folder: str, *, rounds: int = 20, block: int = 25, photos: int = 10_000
 def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> None:
     classifier = Classifier()
     preprocess = classifier.info.preprocess
-    session = Session(classifier.info.path, preprocess.size, len(classifier.info.labels))
+    session = Session(
+        classifier.info.path, preprocess.size, len(classifier.info.labels), cores=allowed_cpus()
+    )
 
     def bare(path: str) -> None:
-        with open(path, "rb") as file:
+        with PHOTOS, open(path, "rb") as file:  # alone, as the stream's
             session.probabilities(decode(file, preprocess).pixels)
 
     turns = itertools.cycle(paths)

@@ -64,7 +64,8 @@ def functions_of(script: Path) -> dict[str, inspect.Signature]:
 
 def signature(arguments: ast.arguments) -> inspect.Signature:
     """The same parameters without their types, which may not be installed."""
-    for argument in (*arguments.args, *arguments.kwonlyargs):
+    others = (arguments.vararg, arguments.kwarg)
+    for argument in (*arguments.args, *arguments.kwonlyargs, *filter(None, others)):
         argument.annotation = None
     none = ast.Constant(None)
     arguments.defaults = [none for _ in arguments.defaults]

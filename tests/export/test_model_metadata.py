@@ -22,10 +22,10 @@ def save(tmp_path: Path, content: object) -> Path:
 def test_rows_keep_their_names(tmp_path: Path) -> None:
     rows = [
         {"class_id": 10, "label": "ñandú", "scientific_name": "Rhea", "correction": "none"},
-        {"class_id": 2, "label": "b", "spanish_name": "be"},
+        {"class_id": 2, "label": "b", "spanish_name": "be", "genus": "B", "family": "Baceae"},
     ]
     assert read_labels(save(tmp_path, rows)) == [
-        Label(2, "b", None, "be"),
+        Label(2, "b", None, "be", "B", "Baceae"),
         Label(10, "ñandú", "Rhea", None),
     ]
 

@@ -50,6 +50,8 @@ class Table:
     resource: Json
     rows: list[Json] = field(default_factory=list)
     created: float = field(default_factory=time.monotonic)
+    #: Its columns before some were added.
+    former: list[Json] | None = None
 
 
 @dataclass
@@ -85,6 +87,8 @@ class BigQueryFake:
     page_rows: int = 1000
     #: Whether the rows are still where ``insertAll`` puts them first: none can be deleted.
     streaming_buffer: bool = False
+    #: How many times ``insertAll`` doesn't see columns that were added yet.
+    stale_inserts: int = 0
     #: Called with ``METHOD path`` of a request before it is done, and after it, unanswered.
     before: Callable[[str], object] = lambda _request: None
     after: Callable[[str], object] = lambda _request: None
@@ -173,6 +177,7 @@ class BigQueryFake:
             ("GET", dataset, self._get_dataset),
             ("POST", dataset + r"/tables", self._insert_table),
             ("GET", dataset + r"/tables/([^/]+)", self._get_table),
+            ("PATCH", dataset + r"/tables/([^/]+)", self._patch_table),
             ("GET", dataset + r"/tables/([^/]+)/data", self._list),
             ("POST", dataset + r"/tables/([^/]+)/insertAll", self._insert_all),
             ("POST", r"/bigquery/v2/projects/([^/]+)/queries", self._query),
@@ -206,6 +211,7 @@ class BigQueryFake:
         resource |= {
             "id": f"{project}:{dataset}.{name}",
             "creationTime": str(time.time_ns() // 1_000_000),
+            "etag": str(next(self._ids)),
             "location": "US",
             "type": "TABLE",
         }
@@ -221,6 +227,24 @@ class BigQueryFake:
     def _get_table(self, project: str, dataset: str, name: str, **_: Any) -> _Answer:
         table = self._visible(f"{project}.{dataset}.{name}")
         return _Answer({**table.resource, "numRows": str(len(table.rows))})
+
+    def _patch_table(
+        self, project: str, dataset: str, name: str, *, headers: Any, body: bytes, **_: Any
+    ) -> _Answer:
+        """Columns may be added, and none be changed."""
+        table, request = self._visible(f"{project}.{dataset}.{name}"), json.loads(body)
+        if headers["If-Match"] != table.resource["etag"]:
+            raise RefusedError(412, "conditionNotMet", "Precondition check failed.")
+        fields, there = request["schema"]["fields"], table.resource["schema"]["fields"]
+        _check_schema(fields)
+        new = fields[len(there) :]
+        if request.keys() != {"schema"} or fields[: len(there)] != there:
+            raise RefusedError(400, "invalid", "Provided Schema does not match Table")
+        if any(each["mode"] == "REQUIRED" for each in new):
+            raise RefusedError(400, "invalid", "Cannot add required fields to an existing schema.")
+        table.former = there
+        table.resource |= {"schema": {"fields": fields}, "etag": f"{next(self._ids)}"}
+        return self._get_table(project, dataset, name)
 
     def _list(
         self, project: str, dataset: str, name: str, *, query: dict[str, str], **_: Any
@@ -258,11 +282,15 @@ class BigQueryFake:
         if not rows or len(body) > 10_000_000:
             raise RefusedError(400, "invalid", "No rows present, or too many, in the request.")
         errors = []
+        fields = table.resource["schema"]["fields"]
+        if table.former and self.stale_inserts:
+            self.stale_inserts -= 1
+            fields = table.former
         for index, row in enumerate(rows):
             try:
                 if row.keys() != {"insertId", "json"} or len(row["insertId"]) > 128:
                     raise RefusedError(400, "invalid", f"row {index}: no row")
-                _check_row(row["json"], table.resource["schema"]["fields"], f"row {index}")
+                _check_row(row["json"], fields, f"row {index}")
                 table.rows.append(row["json"])
             except RefusedError as error:
                 reasons = [{"reason": error.reason, "message": str(error), "location": ""}]
@@ -405,7 +433,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle()
 
-    do_POST = do_PUT = do_GET  # noqa: N815  the names that the base class asks for
+    do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815  the names that the base class asks for
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -461,9 +489,9 @@ def _check_row(row: Any, fields: list[Json], name: str) -> None:
     for each in fields:
         value, inner = row.get(each["name"]), f"{name}: {each['name']}"
         if each["mode"] == "REPEATED":
-            if not isinstance(value, list):
+            if each["name"] in row and not isinstance(value, list):
                 raise RefusedError(400, "invalid", f"{inner}: Only an array can be repeated.")
-            for element in value:
+            for element in value or []:
                 _check_value(element, each, inner)
         elif value is None:
             if each["mode"] == "REQUIRED":
@@ -495,10 +523,10 @@ def _check_value(value: Any, field: Json, name: str) -> None:
 
 def _cell(value: Any, field: Json) -> Any:
     """A value as ``tabledata.list`` gives it: text, whatever its type."""
+    if field["mode"] == "REPEATED":
+        return [{"v": _cell(each, {**field, "mode": "NULLABLE"})} for each in value or []]
     if value is None:
         return None
-    if field["mode"] == "REPEATED":
-        return [{"v": _cell(each, {**field, "mode": "NULLABLE"})} for each in value]
     match field["type"]:
         case "RECORD":
             return {"f": [{"v": _cell(value.get(f["name"]), f)} for f in field["fields"]]}

@@ -25,6 +25,8 @@ class Desk:
     classifier: Classifier
     page: Page
     refusals: deque[Problem] = field(default_factory=deque)
+    #: What is other in the next records.
+    changes: deque[dict[str, Any]] = field(default_factory=deque)
     gate: threading.Event = field(default_factory=threading.Event)
     answered: int = 0
     url: str = ""
@@ -90,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         if error := record["error"]:
             status = STATUS_OF_IMAGE_ERROR[error["code"]]
             raise Problem(status, error["code"], error["message"])
-        return record
+        return record | (self.desk.changes.popleft() if self.desk.changes else {})
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -73,6 +73,11 @@ def record(path: str | Path, kind: int = 0, confidence: float = 0.5) -> dict[str
     return {**Prediction(top, latin, str(path), hashed, 240, 180, MODEL).to_record()}
 
 
+def told(made: dict[str, Any], *, known: bool, names: int = 0) -> dict[str, Any]:
+    """The same of a model that can tell, with so many names in the set."""
+    return {**made, "known": known, "prediction_set": made["top"][:names]}
+
+
 def failure(path: str, code: str, message: str = "can't be decoded") -> dict[str, Any]:
     return {**Failure(code, message, path, None, MODEL).to_record()}
 
@@ -505,6 +510,65 @@ def test_filter_by_status_and_text(browser: Chromium, page: Path) -> None:
     tab.evaluate("new Promise((done) => setTimeout(done, 50))")
     assert len(visible(tab)) == 9
     assert tab.complaints == []
+
+
+@pytest.fixture
+def telling(report: Report, tmp_path: Path) -> Callable[..., Path]:
+    """Two known photos, one of these of two names; two unknown ones, one of before, an error."""
+
+    def make(*words: str) -> Path:
+        photos = [
+            record(photo_file(tmp_path / f"p{i}.jpg", i), i % 2, 0.4 + i / 10) for i in range(5)
+        ]
+        records = [
+            told(photos[0], known=True, names=1),
+            told(photos[1], known=True, names=2),
+            told(photos[2], known=False),
+            told(photos[3], known=False),
+            {
+                name: value
+                for name, value in photos[4].items()
+                if name not in {"known", "prediction_set"}
+            },
+            failure("b.png", "corrupt"),
+        ]
+        return report(records, *words)
+
+    return make
+
+
+def test_what_is_not_known_is_a_group_of_its_own(
+    browser: Chromium, telling: Callable[..., Path]
+) -> None:
+    tab = browser.open(telling())
+    first, second = LABELS[0].label, LABELS[1].label
+    heads = visible(tab, "h3")
+    assert heads == [
+        f"{first} {LABELS[0].scientific_name} 2", f"{second} {LABELS[1].scientific_name} 1",
+        "Not one of the model's species 2", "corrupt 1",
+    ]  # fmt: skip
+    totals = "Images 6 Species 2 Not known 2 Errors 1"
+    assert " ".join(visible(tab, ".totals li")) == totals
+    assert visible(tab, ".closest") == [f"one of: {second}, {LABELS[2].label}",
+                                        f"closest: {second}", f"closest: {first}"]  # fmt: skip
+    alt = f"not one of the model's species (closest: {second}, 70.0\N{NO-BREAK SPACE}%): p3.jpg"
+    assert tab.evaluate("document.querySelector('#unknown img').alt") == alt
+    for status, names in {"unknown": ["p3", "p2"], "ok": ["p4", "p0", "p1"]}.items():
+        enter(tab, "status", status)
+        assert [Path(path).stem for path in visible(tab)] == names
+    enter(tab, "status", "all")
+    enter(tab, "text", second)  # the nearest one is found, too
+    assert [Path(path).stem for path in visible(tab)] == ["p1", "p3"]
+    assert tab.complaints == []
+
+
+def test_what_is_not_known_in_spanish(telling: Callable[..., Path]) -> None:
+    page = unescape(telling("--lang", "es").read_text())
+    label, other = LABELS[1].label, LABELS[2].label
+    for text in ("Desconocidas <strong>2</strong>", "Ninguna de las especies del modelo",
+                 f"la más parecida: {label}", f"una de: {label}, {other}",
+                 f"no es una de las especies del modelo (la más parecida: {label}, 7"):  # fmt: skip
+        assert text in page
 
 
 def test_order_within_a_species(browser: Chromium, page: Path) -> None:

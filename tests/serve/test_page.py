@@ -267,26 +267,74 @@ def test_many_photos_and_what_is_none(
     assert all("Failed to load resource" in one["entry"]["text"] for one in tab.complaints)
 
 
-def test_what_it_is_not_sure_of(
-    browser: Chromium, server: Server, classifier: Classifier, tmp_path: Path
+def candidates(*shares: float) -> list[dict[str, Any]]:
+    names = ("marigold", "daisy", "gazania")
+    return [
+        {"label": name, "class_id": number, "confidence": share}
+        for number, (name, share) in enumerate(zip(names, shares, strict=False))
+    ]
+
+
+def test_what_is_none_of_them(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve(rejects=True)
+    for lang, title, closest, nearest in (
+        ("en", "Not one of the 102 species", "Closest: marigold", "What comes closest"),
+        ("es", "No es una de las 102 especies", "La más parecida: marigold", "Las más parecidas"),
+    ):
+        desk.changes.append({"known": False, "label": "marigold", "top": candidates(0.31, 0.2)})
+        tab = browser.open(desk.url, lang=lang)
+        tab.choose("#files", sample)
+        wait_for_answers(tab)
+        assert texts(tab, "h3") == [title]
+        assert texts(tab, ".message") == [f"{closest}, 31\N{NO-BREAK SPACE}%"]
+        assert texts(tab, "summary")[0] == nearest
+        assert texts(tab, ".others span") == ["marigold", "daisy"]
+        assert texts(tab, ".latin") == texts(tab, ".best") == []
+        said = tab.evaluate("document.getElementById('said').textContent").lower()
+        assert said.startswith(f"dahlia.jpg: {title} ({closest}".lower())
+        assert tab.complaints == []
+
+
+def test_the_fewest_names_that_hold_the_right_one(
+    browser: Chromium, serve: Serve, sample: Path
 ) -> None:
-    noise_pictures(tmp_path, 8, seed=5)
-    pictures = sorted(tmp_path.glob("*.png"))
-    results = [classifier.classify(one) for one in pictures]
-    picture, result = min(
-        zip(pictures, results, strict=True), key=lambda pair: pair[1].confidence
-    )  # fmt: skip
-    assert result.confidence < 0.5
-    tab = browser.open(server.url, lang="en")
-    tab.choose("#files", picture)
-    wait_for_answers(tab)
-    assert texts(tab, "h3") == [f"Perhaps {result.label}"]
-    (message,) = texts(tab, ".message")
-    assert message.startswith("Not sure: ")
-    assert message.endswith(SCRIPT["en"]["closer"])
-    if result.top[1].confidence >= 0.1:
-        assert result.top[1].label in message
-    assert tab.evaluate("document.querySelector('details').open")
+    desk = serve(rejects=True)
+    top = candidates(0.55, 0.3, 0.1)
+    for fewest, title, message in (
+        (top, "Perhaps marigold", ["It is one of: marigold, daisy, or gazania."]),
+        (top[:1], "Marigold", []),  # whatever the others have
+        ([], "Perhaps marigold", ["Not sure: it could also be daisy or gazania."]),  # no rule
+    ):
+        about = {"known": True, "label": "marigold", "top": top, "prediction_set": fewest}
+        desk.changes.append(about)
+        tab = browser.open(desk.url, lang="en")
+        tab.choose("#files", sample)
+        wait_for_answers(tab)
+        assert texts(tab, "h3") == [title]
+        assert texts(tab, ".message") == message
+        assert len(texts(tab, ".best")) == 1
+
+
+def test_what_it_is_not_sure_of(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve()
+    for top, message in (
+        (candidates(0.4, 0.3, 0.05), "Not sure: it could also be daisy."),
+        (candidates(0.4, 0.05), "Not sure: none of the names that it knows fits well."),
+    ):
+        desk.changes.append({"known": None, "label": "marigold", "top": top})
+        tab = browser.open(desk.url, lang="en")
+        tab.choose("#files", sample)
+        wait_for_answers(tab)
+        assert texts(tab, "h3") == ["Perhaps marigold"]
+        assert texts(tab, ".message") == [f"{message} {SCRIPT['en']['closer']}"]
+        assert tab.evaluate("document.querySelector('details').open")
+
+
+def test_it_says_whether_it_always_answers(html: MakeHtml) -> None:
+    assert "always answers" in html()
+    assert "always answers" not in html(rejects=True)
+    assert "looks like none of them" in html(rejects=True)
+    assert "no se parece a ninguna" in html("es", rejects=True)
 
 
 def test_drop_and_paste(browser: Chromium, server: Server, sample: Path, tmp_path: Path) -> None:

@@ -300,8 +300,8 @@ def test_a_newer_servers_rows_wait_for_a_newer_loader(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.serve(0)
-    world.store.put(ObjectName(DAY, "new", 0), [row(99, schema="1.1")])
-    with pytest.raises(UsageError, match=r"new-0000000000\.jsonl: its rows are of schema 1\.1"):
+    world.store.put(ObjectName(DAY, "new", 0), [row(99, schema="1.2")])
+    with pytest.raises(UsageError, match=r"new-0000000000\.jsonl: its rows are of schema 1\.2"):
         world.loader().load()
     assert not world.table.jobs
     monkeypatch.setattr(Trace, "_read", as_written_today(Trace._read))
@@ -311,7 +311,7 @@ def test_a_newer_servers_rows_wait_for_a_newer_loader(
 
 def as_written_today(read: Any) -> Any:
     def read_it(trace: Trace, uri: str) -> tuple[str, bytes]:
-        return uri, read(trace, uri)[1].replace(b'"1.1"', b'"1.0"')
+        return uri, read(trace, uri)[1].replace(b'"1.2"', b'"1.1"')
 
     return read_it
 

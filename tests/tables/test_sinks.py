@@ -62,6 +62,8 @@ def rows_of() -> st.SearchStrategy[Row]:
         width=st.integers(1, 10**6),
         height=st.integers(1, 10**6),
         model=TEXTS,
+        known=st.sampled_from([None, True, False]),
+        prediction_set=st.lists(candidates, max_size=3).map(tuple),
     )
     failures = st.builds(Failure, TEXTS, TEXTS, TEXTS, digest, TEXTS)
     sizes = st.none() | st.integers(0, 2**40)
@@ -102,6 +104,7 @@ JSON_TYPES = {
     "string": {"string"},
     "integer": {"integer"},
     "float": {"number"},
+    "boolean": {"boolean"},
     "class_id": {"integer", "string"},
     "record": {"object"},
 }
@@ -119,7 +122,7 @@ def test_a_column_has_the_type_in_the_documented_schema(field: Field) -> None:
     documented = RECORD["properties"][field.name]
     if field.repeated:
         assert types_in(documented) == {"array"}
-        documented = documented["items"]
+        documented = RECORD["$defs"][documented["items"]["$ref"].rpartition("/")[2]]
     nullable = {"null"} if field.nullable else set()
     assert types_in(documented) == JSON_TYPES[field.type] | nullable
     assert [inner.name for inner in field.fields] == documented.get("required", [])
@@ -171,7 +174,9 @@ DOCUMENTED_TYPES = {
     "class_id": ("string", "TEXT", "STRING"),
     "integer": ("int64", "INTEGER", "INT64"),
     "float": ("double", "REAL", "FLOAT64"),
+    "boolean": ("bool", "INTEGER, 0 or 1", "BOOL"),
     "timestamp": ("timestamp, ms, UTC", "TEXT", "TIMESTAMP"),
+    "prediction_set": ("list of struct", "TEXT, JSON", "REPEATED RECORD"),
     "top": ("list of struct", "TEXT, JSON", "REPEATED RECORD"),
     "error": ("struct", "`error_code`, `error_message`", "RECORD"),
 }
@@ -436,7 +441,7 @@ def test_sqlite_for_its_readers(tmp_path: Path) -> None:
     result_sink(str(path)).publish(ROWS)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1000,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1001,)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     query = "SELECT label, confidence, error_code, top ->> '$[1].class_id' FROM results"
     assert connection.execute(query).fetchall() == [

@@ -58,8 +58,8 @@ def benchmark(
         tuple[int, ...],
         Flag(
             "LIST",
-            "photos in work at a time, such as 1,2; matters for offline only (the CPUs that this "
-            "process is allowed)",
+            "photos in work at a time, such as 1,2; from 2 on, a photo alone takes two cores in "
+            "single-stream (the CPUs that this process is allowed)",
             listed(thread_count),
         ),
     ] = (),

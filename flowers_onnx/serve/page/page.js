@@ -1,7 +1,7 @@
 "use strict";
 
 (() => {
-  const { lang, auth, maxBody, size, words } = JSON.parse(document.body.dataset.page);
+  const { lang, auth, maxBody, size, count, words } = JSON.parse(document.body.dataset.page);
   const AT_ONCE = 3; // requests under way
   const TRIES = 6; // of one photo while the server is busy
   const MANY = 12; // photos that are shown large
@@ -192,35 +192,61 @@
     finish(photo, text, `${photo.file.name}: ${text}`);
   }
 
-  function succeed(photo, { label, scientific_name: latin, top }) {
+  function succeed(photo, answer) {
+    if (answer.known === false) {
+      reject(photo, answer);
+      return;
+    }
+    const { label, scientific_name: latin, top, prediction_set: fewest = [] } = answer;
     const [best, second] = top;
-    const unsure = best.confidence < 0.5 || (second && second.confidence > best.confidence / 2);
+    const close = fewest.length
+      ? fewest.length > 1
+      : second && second.confidence > best.confidence / 2;
+    const unsure = best.confidence < 0.5 || close;
     photo.one("h3").textContent = unsure ? fill(words.perhaps, { label }) : label;
     photo.one(".latin").textContent = latin;
     photo.one(".latin").hidden = !latin;
     share(photo.one(".best"), best.confidence);
     photo.one(".best").hidden = false;
-    const others = top.slice(1).map(({ label: name, confidence }) => {
-      const other = find("other").content.firstElementChild.cloneNode(true);
-      other.querySelector("span").textContent = name;
-      share(other, confidence);
-      return other;
-    });
-    photo.one("ol").replaceChildren(...others);
-    photo.one("details").hidden = !others.length;
+    list(photo, top.slice(1));
     photo.card.className = unsure ? "unsure" : "sure";
     finish(
       photo,
-      unsure ? doubt(top) : "",
+      unsure ? doubt(top, fewest) : "",
       fill(words.one_done, { file: photo.file.name, label, share: percent(best.confidence) }),
     );
   }
 
-  function doubt([best, ...others]) {
+  /** The photo shows nothing that the model knows. */
+  function reject(photo, { label, top }) {
+    const values = { count, file: photo.file.name, label, share: percent(top[0].confidence) };
+    photo.one("h3").textContent = fill(words.not_one, values);
+    photo.one("summary").textContent = words.nearest;
+    list(photo, top);
+    photo.card.className = "unknown";
+    finish(photo, fill(words.closest, values), fill(words.not_one_done, values));
+  }
+
+  function list(photo, candidates) {
+    const lines = candidates.map(({ label, confidence }) => {
+      const line = find("other").content.firstElementChild.cloneNode(true);
+      line.querySelector("span").textContent = label;
+      share(line, confidence);
+      return line;
+    });
+    photo.one("ol").replaceChildren(...lines);
+    photo.one("details").hidden = !lines.length;
+  }
+
+  function doubt([best, ...others], fewest) {
+    const names = (candidates) => ({ labels: either.format(candidates.map(({ label }) => label)) });
     const likely = others.filter(({ confidence }) => confidence >= 0.1).slice(0, 2);
-    const text = likely.length
-      ? fill(words.could_be, { labels: either.format(likely.map(({ label }) => label)) })
-      : words.none_fits;
+    let text = words.none_fits;
+    if (fewest.length > 1) {
+      text = fill(words.one_of, names(fewest));
+    } else if (likely.length) {
+      text = fill(words.could_be, names(likely));
+    }
     return best.confidence < 0.5 ? `${text} ${words.closer}` : text;
   }
 

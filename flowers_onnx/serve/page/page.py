@@ -36,7 +36,8 @@ class Page:
 
     ``auth`` is ``keys``, ``iam`` or ``none``: a field for the key is there only if one is wanted.
     ``keeps`` (photos), ``traces`` (answers) and ``keep_exif`` are what the page says is kept;
-    ``max_body`` (bytes) is told before anything is sent; ``labels`` are what the model knows.
+    ``max_body`` (bytes) is told before anything is sent; ``labels`` are what the model knows, and
+    ``rejects`` says whether it tells a photo that shows none of them.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Page:
         version: str,
         model: str,
         labels: Sequence[Label],
+        rejects: bool = False,
     ) -> None:
         self._auth, self._max_body, self._labels = auth, max_body, labels
+        self._about_key = "about_rejects" if rejects else "about"
         self._kept = "traced" if traces else "not_kept"
         if keeps:
             self._kept = "kept_exif" if keep_exif else "kept"
@@ -99,6 +102,7 @@ class Page:
             "auth": self._auth,
             "maxBody": self._max_body,
             "size": _size(self._max_body),
+            "count": len(self._labels),
             "words": SCRIPT[lang],
         }
         return json.dumps(data, ensure_ascii=False, allow_nan=False)
@@ -119,7 +123,7 @@ class Page:
             for each in named
         )
         return (
-            f"<p>{words.text('about', count=count)}</p>\n<details><summary>"
+            f"<p>{words.text(self._about_key, count=count)}</p>\n<details><summary>"
             f'{words.text("kinds", count=count)}</summary><ul class="kinds">{kinds}</ul></details>'
         )
 

@@ -41,6 +41,10 @@ TEXTS: dict[str, dict[str, str]] = {
             "It knows {count} kinds of flowers and always answers with the likeliest of them: "
             "a flower that is not among them, or no flower at all, gets a wrong name."
         ),
+        "about_rejects": (
+            "It knows {count} kinds of flowers, and says so where a photo looks like none of them: "
+            "often, not always."
+        ),
         "kinds": "The {count} kinds",
         "api": "API for programs",
         "key_name": "Access key",
@@ -94,6 +98,10 @@ TEXTS: dict[str, dict[str, str]] = {
             "Conoce {count} clases de flores y siempre responde con la más probable de ellas: una "
             "flor que no está entre ellas, o algo que no es una flor, recibe un nombre equivocado."
         ),
+        "about_rejects": (
+            "Conoce {count} clases de flores, y lo dice cuando una foto no se parece a ninguna de "
+            "ellas: a menudo, no siempre."
+        ),
         "kinds": "Las {count} clases",
         "api": "API para programas",
         "key_name": "Clave de acceso",
@@ -125,6 +133,11 @@ SCRIPT: dict[str, dict[str, str]] = {
         "none_fits": "Not sure: none of the names that it knows fits well.",
         "closer": "A closer photo of one flower may help.",
         "one_done": "{file}: {label}, {share}",
+        "one_of": "It is one of: {labels}.",
+        "not_one": "Not one of the {count} species",
+        "closest": "Closest: {label}, {share}",
+        "nearest": "What comes closest",
+        "not_one_done": "{file}: not one of the {count} species (closest: {label}, {share})",
         "progress": "{done} of {all}",
         "all_done": "{all} in all",
         "some_failed": "{all} in all, {failed} without an answer",
@@ -158,6 +171,13 @@ SCRIPT: dict[str, dict[str, str]] = {
         "none_fits": "No es seguro: ninguno de los nombres que conoce encaja bien.",
         "closer": "Puede ayudar una foto más de cerca de una sola flor.",
         "one_done": "{file}: {label}, {share}",
+        "one_of": "Es una de: {labels}.",
+        "not_one": "No es una de las {count} especies",
+        "closest": "La más parecida: {label}, {share}",
+        "nearest": "Las más parecidas",
+        "not_one_done": (
+            "{file}: no es una de las {count} especies (la más parecida: {label}, {share})"
+        ),
         "progress": "{done} de {all}",
         "all_done": "{all} en total",
         "some_failed": "{all} en total, {failed} sin respuesta",

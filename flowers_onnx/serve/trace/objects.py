@@ -227,7 +227,11 @@ def read_row(line: bytes) -> TraceRow:
     except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
     version = row.get("schema") if isinstance(row, dict) else None
-    if isinstance(version, str) and version != REQUESTS.version and _VERSION.fullmatch(version):
+    if (
+        isinstance(version, str)
+        and version not in REQUESTS.readable
+        and _VERSION.fullmatch(version)
+    ):
         raise UsageError(
             f"its rows are of schema {version}, this program's {REQUESTS.version}; load them with "
             "the flowers that wrote them, or a newer one"

@@ -8,7 +8,7 @@ from flowers_onnx.record import CandidateRecord, ClassId, ErrorRecord, Timestamp
 from flowers_onnx.tables.schema import Schema
 
 #: Version of the row: a minor step adds fields, a major step changes or removes some.
-TRACE_SCHEMA = "1.0"
+TRACE_SCHEMA = "1.1"
 
 
 class TraceRow(TypedDict):
@@ -38,8 +38,11 @@ class TraceRow(TypedDict):
     class_id: Annotated[ClassId | None, "the data set's id of that class"]
     scientific_name: Annotated[str | None, "its scientific name"]
     confidence: Annotated[float | None, "its probability, 0 to 1"]
+    known: Annotated[bool | None, "whether the photo shows one of the model's classes"]
     top: Annotated[list[CandidateRecord], "the best candidates, best first"]
+    prediction_set: Annotated[list[CandidateRecord], "the fewest that hold the right one"]
     lang: Annotated[str | None, "language of the names"]
+    min_confidence: Annotated[float | None, "from where on it is known, if that was asked for"]
     model: Annotated[str | None, "name and version of the model"]
     error: Annotated[ErrorRecord | None, "why there is no answer"]
     queue_ms: Annotated[float | None, "from the last byte of the body to a free slot"]
@@ -52,6 +55,9 @@ class TraceRow(TypedDict):
     version: Annotated[str, "of flowers-onnx"]
 
 
+#: Fields that came with a minor version.
+_NEW_IN_1_1 = frozenset({"known", "prediction_set", "min_confidence"})
+
 REQUESTS = Schema(
     name="requests",
     title="Requests to flowers serve (flowers-onnx), a row a photo",
@@ -60,6 +66,7 @@ REQUESTS = Schema(
     keys=("request_id", "part"),
     time="time",
     group="label",
+    earlier={"1.0": _NEW_IN_1_1},
 )
 
 _NULLS: dict[str, Any] = dict.fromkeys(TraceRow.__annotations__)
@@ -67,4 +74,5 @@ _NULLS: dict[str, Any] = dict.fromkeys(TraceRow.__annotations__)
 
 def trace_row(**values: Any) -> TraceRow:
     """A row with these values; all others are null, or empty."""
-    return cast(TraceRow, {**_NULLS, "top": [], "schema": TRACE_SCHEMA, "part": 0, **values})
+    empty = {**_NULLS, "top": [], "prediction_set": [], "schema": TRACE_SCHEMA, "part": 0}
+    return cast(TraceRow, {**empty, **values})

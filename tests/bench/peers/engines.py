@@ -42,10 +42,16 @@ def model_file(name: str, folder: Path) -> Path:
 
 
 def _flowers(path: Path, threads: int) -> Run:
+    from flowers_onnx.network import PHOTOS
     from flowers_onnx.runtime import Session
 
-    del threads  # this program gives a photo one thread, and uses others for other photos
-    return Session(str(path), SIZE, CLASSES).probabilities
+    session = Session(str(path), SIZE, CLASSES, cores=threads)
+
+    def run(pixels: Pixels) -> np.ndarray:
+        with PHOTOS:  # one photo at a time, as for all engines here
+            return session.probabilities(pixels)
+
+    return run
 
 
 def _onnxruntime(path: Path, threads: int) -> Run:

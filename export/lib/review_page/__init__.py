@@ -1,0 +1,1 @@
+"""A page on which a person goes through photos; ``page`` fills the files beside it."""

@@ -1,0 +1,104 @@
+"""Traces, and tables of them, that servers and loaders of version 1.0 have made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import older
+import pytest
+from fakes.bigquery import BigQueryFake
+from serve.traces import TABLE, URI, as_loaded, put, row
+from serving import StartServer
+from support import posix, wait_until
+
+from flowers_onnx.serve.trace import fresh
+from flowers_onnx.serve.trace.fresh import Fresh
+from flowers_onnx.serve.trace.load import Clock, run
+from flowers_onnx.serve.trace.options import LoadOptions
+from flowers_onnx.serve.trace.row import REQUESTS
+from flowers_onnx.tables import SUFFIXES, sink_for
+
+NEW = ("known", "prediction_set", "min_confidence")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
+    sleep = time.sleep
+    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.02)))
+    monkeypatch.setattr(fresh, "_PAUSES", (0.02, 0.1))
+    with BigQueryFake() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def old(*numbers: int) -> list[dict[str, Any]]:
+    return [older.older(row(number), older.TRACE) for number in numbers]
+
+
+def load(trace: Path, to: Path | str) -> None:
+    times = iter(range(1795608000, 1795708000, 100))
+    options = LoadOptions(str(trace), str(to), follow=False)
+    assert run(options, Clock(lambda: next(times), lambda _seconds: None)) == 0
+
+
+def columns(fake: BigQueryFake) -> list[str]:
+    return [each["name"] for each in fake.tables[TABLE].resource["schema"]["fields"]]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_both_versions_come_into_a_file_of_1_0(tmp_path: Path, suffix: str) -> None:
+    trace, to = tmp_path / "trace", tmp_path / f"requests{suffix}"
+    older.write(to, old(1, 7))
+    put(trace, old(1, 7, 2), 0)  # two of them are in it
+    put(trace, [row(3, known=False, min_confidence=0.5)], 1)
+    load(trace, to)
+    found = list(sink_for(str(to), REQUESTS).existing())
+    empty: dict[str, Any] = {"known": None, "prediction_set": [], "min_confidence": None}
+    assert found == [
+        *({**each, **empty} for each in old(1, 7, 2)),
+        row(3, known=False, min_confidence=0.5),
+    ]
+
+
+def test_both_versions_come_into_a_table_of_1_0(fake: BigQueryFake, tmp_path: Path) -> None:
+    older.fill(fake, TABLE, old(9))
+    put(tmp_path / "trace", old(1, 7), 0)
+    put(tmp_path / "trace", [row(2, known=True)], 1)
+    load(tmp_path / "trace", URI)
+    assert columns(fake) == [*old(9)[0], *NEW]
+    loaded = [older.typed(each) for each in old(9, 1, 7)]
+    assert fake.rows(TABLE) == [*loaded, *as_loaded([row(2, known=True)])]
+    load(tmp_path / "trace", URI)
+    assert len(fake.rows(TABLE)) == 4
+
+
+def test_fresh_rows_wait_until_the_service_sees_the_columns(fake: BigQueryFake) -> None:
+    older.fill(fake, TABLE, old(9))
+    fake.stale_inserts = 3
+    made = Fresh(URI)
+    made.start()
+    made.note([row(1, known=True), row(2)])
+    wait_until(lambda: made.gauges()["fresh_rows_sent"] == 2)
+    asyncio.run(made.close())
+    assert columns(fake) == [*old(9)[0], *NEW]
+    assert fake.rows(TABLE)[1:] == as_loaded([row(1, known=True), row(2)])
+    assert made.gauges()["fresh_rows_dropped"] == 0
+
+
+@posix
+def test_a_server_keeps_what_is_known(
+    start_server: StartServer, sample: Path, tmp_path: Path
+) -> None:
+    server = start_server("--min_confidence", "1", "--trace", tmp_path, "--durability", "strict")
+    assert server.classify(sample.read_bytes()).json["known"] is False
+    assert server.classify(sample.read_bytes(), "min_confidence=0.25").json["known"] is True
+    rows = [json.loads(line) for path in sorted(tmp_path.glob("dt=*/*")) for line in path.open()]
+    assert [(each["known"], each["min_confidence"]) for each in rows] == [(False, 1), (True, 0.25)]
+    assert {each["schema"] for each in rows} == {"1.1"}
+    assert b"looks like none of them" in server.ask("GET", "/").body
