@@ -19,7 +19,7 @@ from flowers_onnx.metadata import read_info
 from lib import onnx_gates, rejection_graph
 from lib.photo_classifier import PhotoClassifier, read_photo
 from lib.photo_features import Extractor, Outputs
-from lib.rejection_figures import auroc, calibration_error, prediction_sets, quantile, softmax
+from lib.rejection_figures import auroc, prediction_sets, quantile, softmax
 from lib.rejection_photos import Judged, Material
 from lib.rejection_rules import Limits, find
 from lib.rejection_scores import LARGEST_WEIGHT, Reference
@@ -105,7 +105,6 @@ def test_figures_of_small_cases() -> None:
     assert quantile(scores, 0.02) == 2
     assert (scores < quantile(scores, 0.02)).mean() <= 0.02
     assert quantile(scores, 0.0) == 0
-    assert calibration_error(np.array([0.75, 0.75]), np.array([True, False])) == pytest.approx(0.25)
     chosen = prediction_sets(np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]]), 0.3)
     assert chosen.tolist() == [[True, True, False], [False, False, True]]
     assert prediction_sets(np.array([[0.6, 0.4]]), None).tolist() == [[True, False]]
