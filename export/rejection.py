@@ -7,9 +7,9 @@
 
 ``DATA``, ``--also``, ``--unnamed``, ``--holdout_source`` and ``--review`` are as for ``train.py``,
 and with the same values: so the photos that the network wasn't trained on are the ones that set
-the thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit the
-features of the file that ships. ``--unknown`` are folders of other things; photos in them that
-were trained on aren't counted. ``DATA/valid`` is only measured on.
+the thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit
+the features of the file that ships. ``--unknown`` are folders of other things; photos in them
+that were trained on aren't counted. ``DATA/valid`` is only measured on.
 """
 
 from __future__ import annotations

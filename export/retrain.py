@@ -125,7 +125,8 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
     convert = [keras, data, "--labels", names, *_flags(told), "--out", fp32]
     verify = [data, "--keras_model", keras, "--fp32", fp32, "--int8", int8]
     verify += ["--ship", str(out / "flowers.onnx"), "--out", str(report)]
-    others = {flag: flags[flag] for flag in ("also", "unnamed") if flag in flags}
+    shared = ("also", "unnamed", "review")
+    others = {flag: value for flag, value in flags.items() if flag in shared}
     training = ["--out", str(out / "training"), "--save", keras]
     return [
         Step("train.py", [data, *training, *_flags(flags)], "flowers.keras"),
