@@ -72,9 +72,8 @@ def _check_same_answers(model: onnx.ModelProto, fused: onnx.ModelProto) -> None:
     for image in images:
         if not np.array_equal(before.probabilities(image), after.probabilities(image)):
             raise GateError("the fused graph gives other answers")
-        scores = before.known_score(image), after.known_score(image)
-        if scores[0] != scores[1] and not np.isclose(*scores, rtol=0, atol=_ROUNDING):
-            raise GateError(f"the fused graph gives other known scores: {scores}")
+        if before.knows and abs(before.known_score(image) - after.known_score(image)) > _ROUNDING:
+            raise GateError("the fused graph gives other known scores")
 
 
 if __name__ == "__main__":

@@ -5,17 +5,18 @@
     python export/rejection.py compare FILE DATA [--also ...] [--unnamed ...] [--unknown FOLDER,...]
     python export/rejection.py measure model/flowers.onnx DATA [the same]
 
-``DATA``, ``--also``, ``--unnamed`` and ``--holdout_source`` are as for ``train.py``, and with the
-same values: so the photos that the network wasn't trained on are the ones that set the
-thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit the
-features of the file that ships. ``--unknown`` are folders of other things; photos in them that
-were trained on aren't counted. ``DATA/valid`` is only measured on.
+``DATA``, ``--also``, ``--unnamed``, ``--holdout_source`` and ``--review`` are as for ``train.py``,
+and with the same values: so the photos that the network wasn't trained on are the ones that set
+the thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit
+the features of the file that ships. ``--unknown`` are folders of other things; photos in them
+that were trained on aren't counted. ``DATA/valid`` is only measured on.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ import onnx
 from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import Preprocess, Rejection, SetRule, read_info
 from lib import model_metadata, onnx_gates, rejection_graph, rejection_measure
+from lib.command_line import joined_flags, words
 from lib.photo_features import Extractor
 from lib.rejection_measure import judges
 from lib.rejection_photos import assemble_as_trained, gather
@@ -49,6 +51,7 @@ def add(
     also: Words = "",
     unnamed: Words = "",
     holdout_source: Words = "",
+    review: str = "",
     prototypes: int = 2,
     own_refused: float = OWN_REFUSED,
     right_refused: float = RIGHT_REFUSED,
@@ -70,8 +73,8 @@ def add(
         rejection_graph.strip(graph)
         info = read_info(model)
         extractor = Extractor(graph, info.preprocess, cache)
-        words = _words(also), _words(unnamed), _words(holdout_source)
-        _, material = gather(extractor, data, *words)
+        given = words(also), words(unnamed), words(holdout_source), review
+        material = gather(extractor, assemble_as_trained(data, *given))
         limits = Limits(own_refused / 100, right_refused / 100, coverage)
         rules, figures = find(material, prototypes, limits)
         rejection_graph.add(graph, rules.score, rules.temperature)
@@ -107,6 +110,7 @@ def compare(
     also: Words = "",
     unnamed: Words = "",
     holdout_source: Words = "",
+    review: str = "",
     unknown: Words = "",
     own_refused: float = OWN_REFUSED,
     right_refused: float = RIGHT_REFUSED,
@@ -122,9 +126,10 @@ def compare(
     """
     try:
         extractor = Extractor(*_graph(model), cache)
-        words = _words(also), _words(unnamed), _words(holdout_source)
-        photos, material = gather(extractor, data, *words)
-        measured = judges(extractor, photos, data, words[0], words[2], _words(unknown))
+        given = words(also), words(unnamed), words(holdout_source), review
+        photos = assemble_as_trained(data, *given)
+        material = gather(extractor, photos)
+        measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
         limits = Limits(own_refused / 100, right_refused / 100, COVERAGE)
         rows = rejection_measure.compare(material, measured, limits)
     except (FlowersError, ValueError, OSError) as error:
@@ -140,6 +145,7 @@ def measure(
     also: Words = "",
     unnamed: Words = "",
     holdout_source: Words = "",
+    review: str = "",
     unknown: Words = "",
     cache: str = "",
     out: str = "",
@@ -148,9 +154,9 @@ def measure(
     try:
         info = read_info(model)
         extractor = Extractor(onnx.load(model), info.preprocess, cache)
-        words = _words(also), _words(unnamed), _words(holdout_source)
-        photos = assemble_as_trained(data, *words)
-        measured = judges(extractor, photos, data, words[0], words[2], _words(unknown))
+        given = words(also), words(unnamed), words(holdout_source), review
+        photos = assemble_as_trained(data, *given)
+        measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
         report = rejection_measure.measure(info, measured)
     except (FlowersError, ValueError, OSError) as error:
         raise SystemExit(f"rejection: {error}") from error
@@ -169,16 +175,11 @@ def _graph(model: str) -> tuple[onnx.ModelProto, Preprocess]:
     return to_onnx(wrapped), Preprocess(wrapped.input_shape[1], CROP_FRACTION, KERNEL)
 
 
-def _words(text: Words) -> list[str]:
-    """The items of a list with commas, which Fire may have parted already."""
-    items = text.split(",") if isinstance(text, str) else text
-    return [str(item) for item in items if item]
-
-
 def _keep(content: Any, out: str) -> None:
     if out:
         Path(out).write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = joined_flags(sys.argv[1:], ("also", "unnamed", "holdout_source", "unknown"))
     fire.Fire({"add": add, "compare": compare, "measure": measure})

@@ -48,6 +48,11 @@ class Step:
     #: Whether it counts as done although the script said no.
     forgives: Callable[[], str] = str
 
+    @property
+    def name(self) -> str:
+        """What it goes by: a script may run for several files."""
+        return f"{self.script} {self.makes}"
+
 
 # Fire reads 1.10 as the number 1.1; these are text whatever they look like.
 @SetParseFns(  # type: ignore[untyped-decorator]
@@ -106,10 +111,10 @@ def retrain(
         flags["batch"] = str(max(2, photos // LEAST_STEPS))
     steps = _steps(root, folder, flags, told)
     for number, step in enumerate(steps, 1):
-        if not state.has(step.script, folder / step.makes):
+        if not state.has(step.name, folder / step.makes):
             _say(f"{number} of {len(steps)}: {step.script}")
             _run(step)
-            state.add(step.script)
+            state.add(step.name)
     for made, kept in (("metrics.json", "history.json"), ("curves.png", "curves.png")):
         if (folder / "training" / made).exists():
             shutil.copyfile(folder / "training" / made, folder / kept)
@@ -125,13 +130,18 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
     convert = [keras, data, "--labels", names, *_flags(told), "--out", fp32]
     verify = [data, "--keras_model", keras, "--fp32", fp32, "--int8", int8]
     verify += ["--ship", str(out / "flowers.onnx"), "--out", str(report)]
-    others = {flag: flags[flag] for flag in ("also", "unnamed") if flag in flags}
+    shared = ("also", "unnamed", "review")
+    others = {flag: value for flag, value in flags.items() if flag in shared}
     training = ["--out", str(out / "training"), "--save", keras]
     return [
         Step("train.py", [data, *training, *_flags(flags)], "flowers.keras"),
         Step("convert.py", convert, "flowers-fp32.onnx"),
         Step("quantize.py", [fp32, data, "--out", int8], INT8),
-        Step("rejection.py", ["add", int8, data, *_flags(others), "--out", int8], INT8),
+        # Both, since either may ship.
+        *(
+            Step("rejection.py", ["add", file, data, *_flags(others), "--out", file], made)
+            for file, made in ((fp32, "flowers-fp32.onnx"), (int8, INT8))
+        ),
         Step("verify.py", verify, "flowers.onnx", lambda: _ships_anyway(report)),
     ]
 

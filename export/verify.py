@@ -30,7 +30,7 @@ import onnx
 from optimize import optimize
 
 from flowers_onnx.metadata import read_info
-from lib import model_metadata, onnx_gates
+from lib import model_metadata, onnx_gates, rejection_graph
 from lib.dataset import class_ids, list_photos
 from lib.photo_classifier import PhotoClassifier, read_photo
 
@@ -158,7 +158,9 @@ Classify = Callable[[np.ndarray], np.ndarray]
 
 
 def _onnx(path: str, threads: int) -> Classify:
-    return PhotoClassifier(path, threads=threads).probabilities
+    model = onnx.load(path)
+    rejection_graph.strip(model)  # whose temperature Keras doesn't have
+    return PhotoClassifier(model.SerializeToString(), threads=threads).probabilities
 
 
 def _keras(path: str, threads: int) -> Classify:

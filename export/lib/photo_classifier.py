@@ -47,9 +47,12 @@ class PhotoClassifier:
         (values,) = self._session.run(["probabilities"], {"image": pixels[None]})
         return np.asarray(values[0])
 
-    def known_score(self, pixels: Pixels) -> float | None:
-        """How much one uint8 ``[S, S, 3]`` is like what it knows, if the file can tell."""
-        if all(output.name != "known_score" for output in self._session.get_outputs()):
-            return None
+    @property
+    def knows(self) -> bool:
+        """Whether the file has a known score."""
+        return any(output.name == "known_score" for output in self._session.get_outputs())
+
+    def known_score(self, pixels: Pixels) -> float:
+        """How much one uint8 ``[S, S, 3]`` is like what it was trained on."""
         (scores,) = self._session.run(["known_score"], {"image": pixels[None]})
         return float(scores[0])

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-BINS = 15
+from lib.scores import calibration_error
+
 #: A confidence that people take for certain.
 SURE = 0.9
 #: What is tried for the scale of all logits.
@@ -39,16 +40,6 @@ def quantile(scores: np.ndarray, share: float, weights: np.ndarray | None = None
     before = np.cumsum(mass) - mass
     allowed = before <= share * mass.sum() * (1 + 1e-12)
     return float(scores[order][allowed][-1])
-
-
-def calibration_error(
-    confidence: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Expected calibration error over ``BINS`` equal bins: 0 is perfectly honest."""
-    mass = np.ones(len(confidence)) if weights is None else weights
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, mass * (confidence - right), BINS)
-    return float(np.abs(gaps).sum() / mass.sum())
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:

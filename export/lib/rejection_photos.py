@@ -71,42 +71,46 @@ class Material:
 
 
 def assemble_as_trained(
-    data: str, also: Sequence[str], unnamed: Sequence[str], held_out: Sequence[str]
-) -> TrainingSet:
-    """The photos as ``train.py`` parts them with the same options."""
-    root = Path(data)
-    return assemble(root, class_ids(root), also=also, unnamed=unnamed, held_out=frozenset(held_out))
-
-
-def gather(
-    extractor: Extractor,
     data: str,
     also: Sequence[str] = (),
     unnamed: Sequence[str] = (),
     held_out: Sequence[str] = (),
-) -> tuple[TrainingSet, Material]:
-    """The photos as ``train.py`` parts them with the same options, and what is made of them."""
-    photos = assemble_as_trained(data, also, unnamed, held_out)
+    review: str = "",
+) -> TrainingSet:
+    """The photos as ``train.py`` parts them with the same options."""
+    root = Path(data)
+    return assemble(
+        root,
+        class_ids(root),
+        also=also,
+        unnamed=unnamed,
+        held_out=frozenset(held_out),
+        review=review,
+    )
+
+
+def gather(extractor: Extractor, photos: TrainingSet) -> Material:
+    """What the network says of the photos that make a score and set its threshold."""
     named = [photo for photo in photos.train if photo.target != UNNAMED]
     others = [photo.path for photo in photos.train if photo.target == UNNAMED]
     if not named:
-        raise ValueError(f"{data}/train has no photos of its own: all are in {data}/valid too")
+        raise ValueError("there are no photos to train on: all are among the validation photos too")
     reference = Reference(
         extractor.outputs([photo.path for photo in named]),
         np.array([photo.target for photo in named]),
         extractor.outputs(others) if others else None,
     )
     if len(photos.calibration) >= ENOUGH:
-        return photos, Material(reference, judged(extractor, photos.calibration))
+        return Material(reference, judged(extractor, photos.calibration))
     order = {photo.path: row for row, photo in enumerate(named)}
     # A photo alone in its class can't be judged by the others.
     sizes = np.bincount(reference.targets)
     chosen = [photo for photo in spread(named) if sizes[photo.target] > 1][:VIEWS]
     if not chosen:
-        raise ValueError("each class has a single photo: there is nothing to set a threshold by")
+        return Material(reference, judged(extractor, named[:VIEWS], views=True))
     folds = _folds(chosen)
     calibration = judged(extractor, chosen, views=True)
-    return photos, Material(
+    return Material(
         reference, calibration, folds, np.array([order[photo.path] for photo in chosen])
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.known_score import Score
 from lib.rejection_figures import (
     fit_temperature,
     known_figures,
@@ -15,7 +16,7 @@ from lib.rejection_figures import (
     softmax,
 )
 from lib.rejection_photos import Judged, Material
-from lib.rejection_scores import Score, fit
+from lib.rejection_scores import fit
 
 _FOLDS = 5
 

@@ -123,6 +123,12 @@ def costly_features(model: onnx.ModelProto) -> None:
     node(model, "dense").input[0] = "other"
 
 
+def wide_score(model: onnx.ModelProto) -> None:
+    score = helper.make_tensor_value_info("known_score", TensorProto.FLOAT, ["N", 5])
+    model.graph.node.append(helper.make_node("Identity", ["logits"], ["known_score"], "score"))
+    model.graph.output.append(score)
+
+
 BREAKAGES: list[tuple[Callable[[onnx.ModelProto], None], str]] = [
     (extra_input, r"the inputs are .*Sqrt"),
     (phantom_tensor, r"nothing computes: \['nowhere'\]"),
@@ -137,6 +143,7 @@ BREAKAGES: list[tuple[Callable[[onnx.ModelProto], None], str]] = [
     (inner_transposes, "2 Transposes between convolutions"),
     (second_input_transpose, "2 Transposes before the first convolution"),
     (costly_features, "'features' costs nodes"),
+    (wide_score, r"'known_score' has shape \['N', 5\], not \[N\]"),
 ]
 
 
