@@ -64,7 +64,8 @@ def functions_of(script: Path) -> dict[str, inspect.Signature]:
 
 def signature(arguments: ast.arguments) -> inspect.Signature:
     """The same parameters without their types, which may not be installed."""
-    for argument in (*arguments.args, *arguments.kwonlyargs):
+    every = (*arguments.args, *arguments.kwonlyargs, arguments.vararg)
+    for argument in filter(None, every):
         argument.annotation = None
     none = ast.Constant(None)
     arguments.defaults = [none for _ in arguments.defaults]
