@@ -53,8 +53,8 @@ def evaluate(
         calibration: only those of them that training keeps out, one in twelve
     """
     classifiers = [Classifier(file or None) for file in ([before] if before else []) + [model]]
-    ids = class_ids(classifiers[-1])
-    if any(class_ids(classifier) != ids for classifier in classifiers):
+    ids = class_ids(classifiers[-1].info)
+    if any(class_ids(classifier.info) != ids for classifier in classifiers):
         raise SystemExit("evaluate: the two models have different classes")
     sets = {split: (Path(data) / split, list_photos(Path(data), split, ids))}
     for name in words(also):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flowers_onnx import Classifier, Failure
+from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.record import Record
 from lib.dataset import Photo
 
@@ -31,9 +32,9 @@ class Answers:
     failures: Sequence[Record]
 
 
-def class_ids(classifier: Classifier) -> list[str]:
+def class_ids(info: ModelInfo) -> list[str]:
     """The names of the classes' folders, in the order of the model's output."""
-    return [str(label.class_id) for label in classifier.info.labels]
+    return [str(label.class_id) for label in info.labels]
 
 
 def ask(classifier: Classifier, photos: Sequence[Photo]) -> Answers:
