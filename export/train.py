@@ -2,12 +2,14 @@
 
     python export/train.py DATA --out run --save model/flowers.keras
         [--also FOLDER,...] [--unnamed FOLDER,...] [--holdout_source NAME,...]
-        [--review DATASET/review.csv] [--teacher teacher.npz] [--init model/flowers.keras]
+        [--review DATASET/review.csv] [--corrections docs/errors.csv] [--teacher teacher.npz]
+        [--init model/flowers.keras]
         [--phases 128x8,160x8,192x10] [--backbone efficientnet-lite0] [--protocol official]
 
 ``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``; ``--also`` adds folders of
 ``<class>/*`` from elsewhere, ``--unnamed`` photos of none of the classes, ``--review`` those that
-``flowers trace export`` has made a list of, and somebody has looked at. The run folder gets a
+``flowers trace export`` has made a list of, and somebody has looked at; ``--corrections`` says
+which photos show something else than their folder's class. The run folder gets a
 checkpoint an epoch (the same command again resumes), ``metrics.json`` and ``curves.png``.
 Validation photos are only ever looked at: nothing is chosen by them, and the weights
 that are saved are the averaged weights (EMA) of the last step. One photo in twelve is kept out
@@ -51,6 +53,7 @@ def train(
     unnamed: str = "",
     holdout_source: str = "",
     review: str = "",
+    corrections: str = "",
     protocol: str = "folders",
     teacher: str = "",
     init: str = "",
@@ -86,6 +89,7 @@ def train(
         also=words(also),
         unnamed=words(unnamed),
         review=review,
+        corrections=corrections,
         held_out=set(words(holdout_source)),
     )
     _say(f"{len(ids)} classes, {photos.describe()}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -93,6 +93,24 @@ def reviewed_photos(review: Path, ids: list[str]) -> list[Photo]:
     except UsageError as error:
         raise SystemExit(str(error)) from error
     return photos
+
+
+def corrected(photos: list[Photo], corrections: Path, ids: list[str]) -> list[Photo]:
+    """``photos`` as what they show, where that isn't what their folder says.
+
+    ``corrections`` is a CSV with the columns ``photo`` (``96/image_07674.jpg``) and ``shows``: a
+    class, ``none`` for none of them, which is left out, or nothing.
+    """
+    with corrections.open(encoding="utf-8-sig", newline="") as file:
+        shows = {row["photo"]: row["shows"] for row in csv.DictReader(file) if row["shows"]}
+    if strange := sorted(set(shows.values()) - {*ids, "none"}):
+        raise SystemExit(f"{corrections}: {strange[0]} is no class of DATA")
+    right = []
+    for photo in photos:
+        shown = shows.get(f"{photo.path.parent.name}/{photo.path.name}")
+        if shown != "none":
+            right.append(replace(photo, target=ids.index(shown)) if shown else photo)
+    return right
 
 
 def spread(photos: list[Photo]) -> list[Photo]:

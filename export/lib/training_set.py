@@ -13,6 +13,7 @@ from lib.dataset import (
     UNNAMED,
     Photo,
     collected_photos,
+    corrected,
     digest,
     for_calibration,
     list_photos,
@@ -58,9 +59,13 @@ def assemble(
     also: Sequence[str] = (),
     unnamed: Sequence[str] = (),
     review: str = "",
+    corrections: str = "",
     held_out: AbstractSet[str] = frozenset(),
 ) -> TrainingSet:
-    """The photos of ``root`` and of what is added to it, less sources that are ``held_out``."""
+    """The photos of ``root`` and of what is added to it, less sources that are ``held_out``.
+
+    ``corrections`` says of photos to learn from what they show instead; what judges stays as it is.
+    """
     test: list[Photo] = []
     if protocol == "official":
         first, valid, test = official_photos(root, ids)
@@ -75,6 +80,8 @@ def assemble(
     collections: list[str] = []
     for collection, its in found.items():
         kept = [photo for photo in its if photo.source not in held_out]
+        if corrections:
+            kept = corrected(kept, Path(corrections), ids)
         kept = without_duplicates(kept, [*valid, *test, *photos])
         photos += kept
         collections += [collection] * len(kept)

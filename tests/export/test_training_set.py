@@ -72,6 +72,20 @@ def test_a_copy_of_a_validation_photo_is_left_out(data: Path) -> None:
     assert not any(photo.path.name == "copy.png" for photo in [*photos.train, *photos.calibration])
 
 
+def test_a_photo_is_what_it_shows(data: Path) -> None:
+    corrections = data.parent / "errors.csv"
+    corrections.write_text("photo,shows,note\n2/0.png,1,\n2/1.png,none,\n2/2.png,,a bud\n")
+    photos = assemble(data, ["1", "2"], corrections=str(corrections))
+    of_second = {
+        photo.path.stem: photo.target for photo in photos.train if photo.path.parent.name == "2"
+    }
+    assert of_second == {"0": 0, "2": 1, "3": 1}
+    assert all(photo.target == int(photo.path.parent.name) - 1 for photo in photos.valid)
+    corrections.write_text("photo,shows\n2/0.png,3\n")
+    with pytest.raises(SystemExit, match="3 is no class"):
+        assemble(data, ["1", "2"], corrections=str(corrections))
+
+
 def test_the_official_split(data: Path) -> None:
     rows = ["path,class_id,official_split"]
     for path in sorted(data.rglob("*.png")):
