@@ -5,11 +5,13 @@
     python export/rejection.py compare FILE DATA [--also ...] [--unnamed ...] [--unknown FOLDER,...]
     python export/rejection.py measure model/flowers.onnx DATA [the same]
 
-``DATA``, ``--also``, ``--unnamed``, ``--holdout_source`` and ``--review`` are as for ``train.py``,
-and with the same values: so the photos that the network wasn't trained on are the ones that set
-the thresholds. ``add`` comes between ``quantize.py`` and ``verify.py``, for the score has to fit
-the features of the file that ships. ``--unknown`` are folders of other things; photos in them
-that were trained on aren't counted. ``DATA/valid`` is only measured on.
+``DATA``, ``--also``, ``--unnamed``, ``--holdout_source``, ``--review`` and ``--corrections`` are as
+for ``train.py``, and with the same values: so the photos that the network wasn't trained on are
+the ones that set the thresholds. Each folder of ``--unnamed`` is a kind of its own: keep other
+flowers and things that are no flowers apart. ``add`` comes between ``quantize.py`` and
+``verify.py``, for the score has to fit the features of the file that ships. ``--unknown`` are
+folders of other things; photos in them that were trained on aren't counted. ``DATA/valid`` is
+only measured on.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ def add(
     unnamed: Words = "",
     holdout_source: Words = "",
     review: str = "",
+    corrections: str = "",
     prototypes: int = 2,
     own_refused: float = OWN_REFUSED,
     right_refused: float = RIGHT_REFUSED,
@@ -73,14 +76,12 @@ def add(
         rejection_graph.strip(graph)
         info = read_info(model)
         extractor = Extractor(graph, info.preprocess, cache)
-        given = words(also), words(unnamed), words(holdout_source), review
+        given = words(also), words(unnamed), words(holdout_source), review, corrections
         material = gather(extractor, assemble_as_trained(data, *given))
         limits = Limits(own_refused / 100, right_refused / 100, coverage)
         rules, figures = find(material, prototypes, limits)
         rejection_graph.add(graph, rules.score, rules.temperature)
-        method = f"confidence + {prototypes} prototypes a class"
-        if rules.score.plane is not None:
-            method += " + plane"
+        method = f"confidence, {prototypes} prototypes a class, {len(rules.score.planes)} planes"
         known = info.metrics | {"temperature": round(rules.temperature, 4), "calibrated": figures}
         model_metadata.write(
             graph,
@@ -111,6 +112,7 @@ def compare(
     unnamed: Words = "",
     holdout_source: Words = "",
     review: str = "",
+    corrections: str = "",
     unknown: Words = "",
     own_refused: float = OWN_REFUSED,
     right_refused: float = RIGHT_REFUSED,
@@ -126,7 +128,7 @@ def compare(
     """
     try:
         extractor = Extractor(*_graph(model), cache)
-        given = words(also), words(unnamed), words(holdout_source), review
+        given = words(also), words(unnamed), words(holdout_source), review, corrections
         photos = assemble_as_trained(data, *given)
         material = gather(extractor, photos)
         measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
@@ -146,6 +148,7 @@ def measure(
     unnamed: Words = "",
     holdout_source: Words = "",
     review: str = "",
+    corrections: str = "",
     unknown: Words = "",
     cache: str = "",
     out: str = "",
@@ -154,7 +157,7 @@ def measure(
     try:
         info = read_info(model)
         extractor = Extractor(onnx.load(model), info.preprocess, cache)
-        given = words(also), words(unnamed), words(holdout_source), review
+        given = words(also), words(unnamed), words(holdout_source), review, corrections
         photos = assemble_as_trained(data, *given)
         measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
         report = rejection_measure.measure(info, measured)

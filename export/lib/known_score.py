@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,51 +12,60 @@ from lib.rejection_figures import moments, softmax
 #: Two products of 255 and 64 fit the int16 in which processors without VNNI add pairs.
 LARGEST_WEIGHT = 63
 ZERO_POINT = 128
-CONFIDENCE, PROTOTYPES, PLANE = "confidence", "prototypes", "plane"
+CONFIDENCE, PROTOTYPES = "confidence", "prototypes"
 
 
 @dataclass(frozen=True)
 class Score:
-    """``known_score``: the sum of its parts, each times its weight, and an offset.
+    """``known_score``: confidence + prototypes + the smallest of the planes, each as scaled.
 
-    The parts: the logarithm of the largest probability; the largest cosine to one of
-    ``prototypes`` (int8 ``[K, D]``, times ``scales`` ``[K]`` of length 1); and, where ``plane``
-    isn't ``None``, the product with it (float32 ``[D]``). Features are taken for their direction
-    from ``centre`` (float32 ``[D]``), and rounded to ``step`` for the prototypes.
+    The confidence is the logarithm of the largest probability. ``prototypes`` (int8 ``[K, D]``,
+    times ``scales`` ``[K]`` of length 1) give the largest cosine, ``planes`` (float32 ``[P, D]``,
+    ``P`` may be 0) a product each. Features are taken for their direction from ``centre``
+    (float32 ``[D]``), and rounded to ``step`` for the prototypes. A part is multiplied by its
+    ``factors`` and has its ``shifts`` added, both by name.
     """
 
     centre: np.ndarray
     step: float
     prototypes: np.ndarray
     scales: np.ndarray
-    plane: np.ndarray | None
-    weights: dict[str, float]
-    offset: float = 0.0
+    planes: np.ndarray
+    factors: dict[str, float] = field(default_factory=dict)
+    shifts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def plane_names(self) -> list[str]:
+        """What the planes go by."""
+        return [f"plane {number}" for number in range(len(self.planes))]
 
     def parts(self, outputs: Outputs, temperature: float = 1.0) -> dict[str, np.ndarray]:
-        """Each part ``[N]``, as the graph computes it."""
+        """Each part ``[N]``, as the graph computes it, before scaling."""
         unit = directions(outputs.features, self.centre)
         rounded = np.clip(np.round(unit / np.float32(self.step)), -ZERO_POINT, 255 - ZERO_POINT)
         products = rounded.astype(np.float32) @ self.prototypes.T.astype(np.float32)
-        found = {
+        return {
             CONFIDENCE: np.log(softmax(outputs.logits / temperature).max(axis=1)),
             PROTOTYPES: (products * (self.scales * np.float32(self.step))).max(axis=1),
+            **dict(zip(self.plane_names, (unit @ self.planes.T).T, strict=True)),
         }
-        if self.plane is not None:
-            found[PLANE] = unit @ self.plane
-        return found
 
     def of(self, parts: dict[str, np.ndarray]) -> np.ndarray:
         """float64 ``[N]``: the score of photos with such parts."""
-        total = sum(weight * parts[name] for name, weight in self.weights.items())
-        return np.asarray(total + self.offset)
+        scaled = {
+            name: values * self.factors[name] + self.shifts[name] for name, values in parts.items()
+        }
+        total = scaled[CONFIDENCE] + scaled[PROTOTYPES]
+        if self.plane_names:
+            total = total + np.min([scaled[name] for name in self.plane_names], axis=0)
+        return np.asarray(total)
 
     def balanced(self, parts: dict[str, np.ndarray], weights: np.ndarray) -> Score:
-        """With weights by which all parts spread alike over these (weighted) photos, around 0."""
+        """Scaled so that all parts spread alike over these (weighted) photos, around 0."""
         found = {name: moments(values, weights) for name, values in parts.items()}
-        scaled = {name: 1 / (max(spread, 1e-6) * len(found)) for name, (_, spread) in found.items()}
-        offset = -sum(scaled[name] * mean for name, (mean, _) in found.items())
-        return replace(self, weights=scaled, offset=offset)
+        factors = {name: 1 / max(spread, 1e-6) for name, (_, spread) in found.items()}
+        shifts = {name: -mean * factors[name] for name, (mean, _) in found.items()}
+        return replace(self, factors=factors, shifts=shifts)
 
 
 def directions(features: np.ndarray, centre: np.ndarray) -> np.ndarray:

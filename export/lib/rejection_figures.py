@@ -54,6 +54,15 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
+def mass_threshold(probabilities: np.ndarray, missed: float) -> float:
+    """From where on sets leave out ``missed`` of all probability, on average."""
+    others = np.sort(probabilities, axis=1)[:, :-1].ravel()
+    others.sort()
+    left_out = np.cumsum(others) / len(probabilities)
+    kept = int(np.searchsorted(left_out, missed, "right"))
+    return float(others[kept]) if kept < len(others) else 1.0
+
+
 def prediction_sets(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
     """The best class of each row, and all of at least ``threshold``: bool ``[N, C]``."""
     chosen = probabilities >= (2 if threshold is None else threshold)
@@ -81,7 +90,9 @@ def known_figures(
         "coverage": chosen[rows, targets][kept].mean() if kept.any() else 0.0,
         "names": chosen.sum(axis=1)[kept].mean() if kept.any() else 0.0,
     }
-    return {name: round(float(value), 4) for name, value in found.items()}
+    return {
+        name: value if name == "photos" else round(float(value), 4) for name, value in found.items()
+    }
 
 
 def other_figures(probabilities: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
@@ -93,4 +104,6 @@ def other_figures(probabilities: np.ndarray, kept: np.ndarray) -> dict[str, Any]
         "named_and_sure": (kept & sure).mean(),
         "sure": sure.mean(),
     }
-    return {name: round(float(value), 4) for name, value in found.items()}
+    return {
+        name: value if name == "photos" else round(float(value), 4) for name, value in found.items()
+    }

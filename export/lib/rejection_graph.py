@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lib.known_score import CONFIDENCE, PLANE, PROTOTYPES, ZERO_POINT, Score
+from lib.known_score import CONFIDENCE, PROTOTYPES, ZERO_POINT, Score
 from lib.onnx_gates import BATCH, FEATURES, KNOWN_SCORE, PROBABILITIES, softmax_of
 
 #: All that is added is named so, and can be taken out again.
@@ -46,11 +46,7 @@ def add(model: onnx.ModelProto, score: Score, temperature: float) -> None:
         nodes.append("Mul", [softmax.input[0], inverse], _SCALED)
         graph.node.insert(list(graph.node).index(softmax), nodes.nodes.pop())
         softmax.input[0] = _SCALED
-    total = nodes.constant("offset", np.array([score.offset], np.float32))
-    parts = _parts(nodes, score)
-    for name, weight in score.weights.items():
-        factor = nodes.constant(f"{name}_weight", np.float32(weight))
-        total = nodes.append("Add", [nodes.append("Mul", [parts[name], factor]), total])
+    total = _total(nodes, score)
     nodes.append("Squeeze", [total, nodes.constant("axis", np.array([1], np.int64))], KNOWN_SCORE)
     graph.node.extend(nodes.nodes)
     graph.initializer.extend(nodes.constants)
@@ -74,16 +70,24 @@ class _Nodes:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         return output
 
-    def largest(self, tensor: str) -> str:
+    def extreme(self, operator: str, tensor: str) -> str:
         """``[N, C]`` to ``[N, 1]``."""
         if self._opset < _AXES_ARE_INPUTS:
-            return self.append("ReduceMax", [tensor], axes=[1], keepdims=1)
+            return self.append(operator, [tensor], axes=[1], keepdims=1)
         axes = self.constant(f"axes_{len(self.nodes)}", np.array([1], np.int64))
-        return self.append("ReduceMax", [tensor, axes], keepdims=1)
+        return self.append(operator, [tensor, axes], keepdims=1)
+
+    def scaled(self, name: str, tensor: str, score: Score, parts: list[str]) -> str:
+        """Each column by the factor and the shift of its part."""
+        factors, shifts = (
+            self.constant(f"{name}_{what}", np.array([given[part] for part in parts], np.float32))
+            for what, given in (("factor", score.factors), ("shift", score.shifts))
+        )
+        return self.append("Add", [self.append("Mul", [tensor, factors]), shifts])
 
 
-def _parts(nodes: _Nodes, score: Score) -> dict[str, str]:
-    """The tensors ``[N, 1]`` of the parts."""
+def _total(nodes: _Nodes, score: Score) -> str:
+    """The tensor ``[N, 1]`` that is the score."""
     moved = nodes.append("Sub", [FEATURES, nodes.constant("centre", score.centre)])
     unit = nodes.append("LpNormalization", [moved], axis=1, p=2)
     zero = nodes.constant("zero_point", np.uint8(ZERO_POINT))
@@ -93,10 +97,18 @@ def _parts(nodes: _Nodes, score: Score) -> dict[str, str]:
     products = nodes.append("MatMulInteger", [rounded, columns, zero])
     scales = nodes.constant("scales", score.scales * np.float32(score.step))
     cosines = nodes.append("Mul", [nodes.append("Cast", [products], to=TensorProto.FLOAT), scales])
-    parts = {
-        CONFIDENCE: nodes.append("Log", [nodes.largest(PROBABILITIES)]),
-        PROTOTYPES: nodes.largest(cosines),
-    }
-    if score.plane is not None:
-        parts[PLANE] = nodes.append("MatMul", [unit, nodes.constant("plane", score.plane[:, None])])
-    return parts
+    confidence = nodes.append("Log", [nodes.extreme("ReduceMax", PROBABILITIES)])
+    total = nodes.append(
+        "Add",
+        [
+            nodes.scaled(CONFIDENCE, confidence, score, [CONFIDENCE]),
+            nodes.scaled(PROTOTYPES, nodes.extreme("ReduceMax", cosines), score, [PROTOTYPES]),
+        ],
+    )
+    if score.plane_names:
+        weights = nodes.constant("planes", np.ascontiguousarray(score.planes.T))
+        sides = nodes.scaled(
+            "plane", nodes.append("MatMul", [unit, weights]), score, score.plane_names
+        )
+        total = nodes.append("Add", [total, nodes.extreme("ReduceMin", sides)])
+    return total

@@ -18,6 +18,8 @@ from lib.training_set import TrainingSet, assemble
 ENOUGH = 200
 VIEWS = 1000
 FOLDS = 4
+#: So many photos of no class make a kind.
+KIND = 50
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def assemble_as_trained(
     unnamed: Sequence[str] = (),
     held_out: Sequence[str] = (),
     review: str = "",
+    corrections: str = "",
 ) -> TrainingSet:
     """The photos as ``train.py`` parts them with the same options."""
     root = Path(data)
@@ -86,19 +89,22 @@ def assemble_as_trained(
         unnamed=unnamed,
         held_out=frozenset(held_out),
         review=review,
+        corrections=corrections,
     )
 
 
 def gather(extractor: Extractor, photos: TrainingSet) -> Material:
     """What the network says of the photos that make a score and set its threshold."""
     named = [photo for photo in photos.train if photo.target != UNNAMED]
-    others = [photo.path for photo in photos.train if photo.target == UNNAMED]
     if not named:
         raise ValueError("there are no photos to train on: all are among the validation photos too")
     reference = Reference(
         extractor.outputs([photo.path for photo in named]),
         np.array([photo.target for photo in named]),
-        extractor.outputs(others) if others else None,
+        {
+            kind: extractor.outputs(paths)
+            for kind, paths in _kinds([p for p in photos.train if p.target == UNNAMED]).items()
+        },
     )
     if len(photos.calibration) >= ENOUGH:
         return Material(reference, judged(extractor, photos.calibration))
@@ -113,6 +119,17 @@ def gather(extractor: Extractor, photos: TrainingSet) -> Material:
     return Material(
         reference, calibration, folds, np.array([order[photo.path] for photo in chosen])
     )
+
+
+def _kinds(unnamed: Sequence[Photo]) -> dict[str, list[Path]]:
+    """Photos of no class by their folder; what is few goes to the largest."""
+    counts = Counter(photo.source for photo in unnamed)
+    found: dict[str, list[Path]] = {}
+    for photo in unnamed:
+        largest = counts.most_common(1)[0][0]
+        kind = photo.source if counts[photo.source] >= KIND else largest
+        found.setdefault(kind, []).append(photo.path)
+    return found
 
 
 def _folds(photos: Sequence[Photo]) -> np.ndarray:

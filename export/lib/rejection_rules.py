@@ -11,6 +11,7 @@ from lib.known_score import Score
 from lib.rejection_figures import (
     fit_temperature,
     known_figures,
+    mass_threshold,
     prediction_sets,
     quantile,
     softmax,
@@ -86,19 +87,25 @@ def threshold_for(values: np.ndarray, photos: Judged, limits: Limits) -> float:
 def _set_threshold(
     photos: Judged, values: np.ndarray, threshold: float, temperature: float, limits: Limits
 ) -> float | None:
-    """Split conformal prediction, on known photos like the data set's own.
+    """The lower of two thresholds for the probability, by known photos; ``None`` with too few.
 
-    They alone: the sets that promise as much for photos from elsewhere would name many
-    classes for every photo.
+    One is split conformal prediction on the data set's own: they alone, since sets that promise
+    as much for photos from elsewhere name many classes for every photo. It rests on the few
+    that are wrong. The other is how far down the probabilities of all known photos go, if
+    calibrated ones are taken at their word: it rests on all of them.
     """
     chosen = values >= threshold
-    if (chosen & ~photos.elsewhere).any():
-        chosen &= ~photos.elsewhere
-    of_truth = probabilities(photos[chosen], temperature)[
-        np.arange(chosen.sum()), photos.targets[chosen]
-    ]
-    rank = int((1 - limits.coverage) * (len(of_truth) + 1) + 1e-9)
-    return float(np.sort(of_truth)[rank - 1]) if rank else None
+    like = chosen & ~photos.elsewhere if (chosen & ~photos.elsewhere).any() else chosen
+    rows = np.arange(like.sum())
+    of_truth = np.sort(probabilities(photos[like], temperature)[rows, photos.targets[like]])
+    missed = 1 - limits.coverage
+    rank = int(missed * (len(of_truth) + 1) + 1e-9)
+    if not rank:
+        return None
+    return min(
+        float(of_truth[rank - 1]),
+        mass_threshold(probabilities(photos[chosen], temperature), missed),
+    )
 
 
 def probabilities(photos: Judged, temperature: float) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -15,7 +15,7 @@ from lib.rejection_figures import moments, softmax
 
 Scorer = Callable[[Outputs], np.ndarray]
 _CHUNK = 512
-#: scikit-learn's C of the plane between named and unnamed photos.
+#: scikit-learn's C of a plane between named and unnamed photos.
 STRENGTH = 3.0
 FEWEST = 3
 
@@ -24,12 +24,13 @@ FEWEST = 3
 class Reference:
     """What scores are made of: photos that the network was trained on.
 
-    ``targets`` int ``[N]`` are the classes of ``named``; ``unnamed`` are photos of none of them.
+    ``targets`` int ``[N]`` are the classes of ``named``; ``unnamed`` are photos of none of them,
+    by what they are.
     """
 
     named: Outputs
     targets: np.ndarray
-    unnamed: Outputs | None = None
+    unnamed: Mapping[str, Outputs] = field(default_factory=dict)
 
     @property
     def centre(self) -> np.ndarray:
@@ -51,8 +52,7 @@ def fit(reference: Reference, per_class: int) -> Score:
         step=float(np.abs(rows).max() / (ZERO_POINT - 1)),
         prototypes=np.round(middles / scales[:, None]).astype(np.int8),
         scales=scales.astype(np.float32),
-        plane=None if reference.unnamed is None else plane(reference),
-        weights={},
+        planes=planes(reference),
     )
 
 
@@ -74,15 +74,19 @@ def prototypes(rows: np.ndarray, targets: np.ndarray, per_class: int) -> np.ndar
     return np.asarray(middles / np.maximum(length, 1e-12), np.float32)
 
 
-def plane(reference: Reference, strength: float = STRENGTH) -> np.ndarray:
-    """float32 ``[D]``: across it, a logistic regression has named and unnamed photos."""
-    if reference.unnamed is None:
-        raise ValueError("there are no photos of none of the classes")
-    features = np.concatenate([reference.named.features, reference.unnamed.features])
-    known = np.arange(len(features)) < len(reference.named)
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
-    model.fit(directions(features, reference.centre), known)
-    return np.asarray(model.coef_[0], np.float32)
+def planes(reference: Reference) -> np.ndarray:
+    """float32 ``[P, D]``: across each, a logistic regression has named and one kind of unnamed.
+
+    One a kind, for a single one is bent by the largest: other flowers and things that are no
+    flowers lie in different directions.
+    """
+    found = np.zeros((len(reference.unnamed), reference.named.features.shape[1]), np.float32)
+    for row, others in enumerate(reference.unnamed.values()):
+        features = np.concatenate([reference.named.features, others.features])
+        known = np.arange(len(features)) < len(reference.named)
+        model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+        found[row] = model.fit(directions(features, reference.centre), known).coef_[0]
+    return found
 
 
 def max_probability(outputs: Outputs) -> np.ndarray:
@@ -117,7 +121,7 @@ def compared(reference: Reference, calibration: Outputs, weights: np.ndarray) ->
     """The methods of the table in docs/knowing.md, by name; sums are of parts that spread alike."""
 
     def cosine(per_class: int) -> Scorer:
-        score = fit(replace(reference, unnamed=None), per_class)
+        score = fit(replace(reference, unnamed={}), per_class)
         return lambda outputs: score.parts(outputs)[PROTOTYPES]
 
     def total(*parts: Scorer) -> Scorer:
@@ -133,6 +137,17 @@ def compared(reference: Reference, calibration: Outputs, weights: np.ndarray) ->
     def log_confidence(outputs: Outputs) -> np.ndarray:
         return np.asarray(np.log(max_probability(outputs)))
 
+    def lowest(found: np.ndarray) -> Scorer:
+        """The smallest product, of which each spreads alike."""
+        each = directions(calibration.features, reference.centre) @ found.T
+        scales = np.array([moments(column, weights) for column in each.T])
+
+        def score(outputs: Outputs) -> np.ndarray:
+            products = directions(outputs.features, reference.centre) @ found.T
+            return np.asarray(((products - scales[:, 0]) / scales[:, 1]).min(axis=1))
+
+        return score
+
     cosines = {count: cosine(count) for count in (1, 2, 4, 8)}
     methods: dict[str, Scorer] = {
         "max probability": max_probability,
@@ -145,20 +160,25 @@ def compared(reference: Reference, calibration: Outputs, weights: np.ndarray) ->
         "confidence + 4 prototypes": total(log_confidence, cosines[4]),
         "max logit + 4 prototypes": total(max_logit, cosines[4]),
     }
-    if reference.unnamed is None:
+    if not reference.unnamed:
         return methods
-    across = plane(reference)
-
-    def beyond(outputs: Outputs) -> np.ndarray:
-        return np.asarray(directions(outputs.features, reference.centre) @ across)
-
+    together = Outputs(
+        *(
+            np.concatenate([getattr(part, name) for part in reference.unnamed.values()])
+            for name in ("logits", "features")
+        )
+    )
+    single = lowest(planes(replace(reference, unnamed={"": together})))
+    each = lowest(planes(reference))
     return methods | {
-        "plane": beyond,
-        "4 prototypes + plane": total(cosines[4], beyond),
-        "confidence + plane": total(log_confidence, beyond),
-        "max logit + 4 prototypes + plane": total(max_logit, cosines[4], beyond),
+        "plane": single,
+        "planes, one a kind": each,
+        "4 prototypes + planes": total(cosines[4], each),
+        "confidence + planes": total(log_confidence, each),
+        "max logit + 4 prototypes + planes": total(max_logit, cosines[4], each),
+        "confidence + 2 prototypes + plane": total(log_confidence, cosines[2], single),
         **{
-            f"confidence + {count} prototypes + plane": total(log_confidence, part, beyond)
+            f"confidence + {count} prototypes + planes": total(log_confidence, part, each)
             for count, part in cosines.items()
         },
     }
