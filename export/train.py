@@ -60,6 +60,7 @@ def train(
     backbone: str = "efficientnet-lite0",
     phases: str = "128x8,160x8,192x10",
     frozen_through: str = "block2",
+    strength: float = 1.0,
     batch: int = 32,
     learning_rate: float = 6e-4,
     weight_decay: float = 0.02,
@@ -71,9 +72,10 @@ def train(
 
     ``phases`` is a list of SIZExEPOCHS: small images first, since they cost least.
     ``frozen_through`` names the last block that keeps its first weights: ImageNet's, or those of
-    ``init``. ``protocol`` is ``folders``, or ``official`` for the split of the data set's paper
-    (which ``DATA/index.csv`` has in a column ``official_split``): trained on its two small parts
-    and tested on the large one.
+    ``init``. ``strength``, 0 to 1, is how often photos are made worse or blended, as a share of
+    the usual: less of it suits a network that has seen much. ``protocol`` is ``folders``, or
+    ``official`` for the split of the data set's paper (which ``DATA/index.csv`` has in a column
+    ``official_split``): trained on its two small parts and tested on the large one.
     """
     if protocol not in PROTOCOLS:
         raise SystemExit(f"--protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}")
@@ -109,7 +111,7 @@ def train(
         _say(f"resuming after epoch {len(history)}")
     else:
         model = student.with_targets(student.pretrained(backbone, len(ids), init), targets)
-        warm_up = Views(pixels, targets, often, plan[0][0], batch, seed + 1)
+        warm_up = Views(pixels, targets, often, plan[0][0], batch, seed + 1, strength)
         student.freeze(model, through="")
         adam = keras.optimizers.AdamW(2e-3, weight_decay=weight_decay)
         student.compile_model(model, adam, embedding_weight)
@@ -126,7 +128,7 @@ def train(
         if len(history) < last:
             start = max(first, len(history))
             model.fit(
-                Views(pixels, targets, often, image_size, batch, seed + 2 + start),
+                Views(pixels, targets, often, image_size, batch, seed + 2 + start, strength),
                 initial_epoch=start,
                 epochs=last,
                 validation_data=valid,

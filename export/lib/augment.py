@@ -16,12 +16,15 @@ CROP_SCALE = (0.3, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 
 
-def random_view(pixels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def random_view(
+    pixels: np.ndarray, size: int, rng: np.random.Generator, strength: float = 1.0
+) -> np.ndarray:
     """A random crop of ``pixels``, altered in geometry, colour and quality.
 
-    ``pixels`` is uint8 ``[H, W, 3]``; the view is uint8 ``[size, size, 3]``.
+    ``pixels`` is uint8 ``[H, W, 3]``; the view is uint8 ``[size, size, 3]``. ``strength``, 0 to 1,
+    is how often a photo is made worse, as a share of the usual.
     """
-    image = Image.fromarray(as_photographed(pixels, rng))
+    image = Image.fromarray(as_photographed(pixels, rng, strength))
     if rng.random() < 0.3:
         image = image.rotate(rng.uniform(-25, 25), Image.Resampling.BILINEAR)
     box = _random_box(image.width, image.height, rng)
@@ -31,29 +34,31 @@ def random_view(pixels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         if rng.random() < 0.5:
             image = enhance(image).enhance(rng.uniform(0.65, 1.35))
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 * strength:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2)))
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * strength:
         image = _jpeg_artefacts(image, quality=int(rng.integers(25, 92)))
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * strength:
         image = _enlarged(image, rng)
     view = np.asarray(image)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * strength:
         view = _in_other_light(view, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * strength:
         view = _noisy(view, rng) if rng.random() < 0.6 else _hazy(view, rng)
-    return _erase(view, rng) if rng.random() < 0.2 else view
+    return _erase(view, rng) if rng.random() < 0.2 * strength else view
 
 
-def as_photographed(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def as_photographed(
+    pixels: np.ndarray, rng: np.random.Generator, strength: float = 1.0
+) -> np.ndarray:
     """``pixels``, or as somebody further away would have them, or with more of the same.
 
     Data sets show a flower that fills the frame; people photograph beds and bouquets too.
     """
     chance = rng.random()
-    if chance < 0.12:
+    if chance < 0.12 * strength:
         return _small_in_the_frame(pixels, rng)
-    if chance < 0.18:
+    if chance < 0.18 * strength:
         return _many(pixels, rng)
     return pixels
 

@@ -56,7 +56,8 @@ def smooth_one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
 class Views(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of random views in a random order; a fresh choice and fresh views every epoch.
 
-    ``weights`` says how often a photo is seen in an epoch.
+    ``weights`` says how often a photo is seen in an epoch, ``strength``, 0 to 1, how often views
+    are made worse and photos blended, as a share of the usual.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
         size: int,
         batch: int,
         seed: int,
+        strength: float = 1.0,
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
         self._photos, self._targets, self._weights = photos, targets, weights
         self._size, self._batch, self._seed = size, batch, seed
-        self._epoch = 0
+        self._epoch, self._strength = 0, strength
         self.on_epoch_begin()
 
     def __len__(self) -> int:
@@ -88,9 +90,11 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, step: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         rng = np.random.default_rng((self._seed, self._epoch, step))
         index = self._order[step * self._batch : (step + 1) * self._batch]
-        views = np.stack([random_view(self._photos[i], self._size, rng) for i in index])
+        views = np.stack(
+            [random_view(self._photos[i], self._size, rng, self._strength) for i in index]
+        )
         targets = self._targets.batch(index)
-        if rng.random() < MIX_RATE:
+        if rng.random() < MIX_RATE * self._strength:
             views, *blended = mix(views, *targets, rng=rng)
             targets = tuple(blended)
         return views, targets
