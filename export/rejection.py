@@ -3,7 +3,7 @@
     python export/rejection.py add model/flowers-int8.onnx DATA --out model/flowers-int8.onnx
         [--also FOLDER,...] [--unnamed FOLDER,...] [--holdout_source NAME,...]
     python export/rejection.py compare FILE DATA [--also ...] [--unnamed ...] [--unknown FOLDER,...]
-    python export/rejection.py measure model/flowers.onnx DATA [the same]
+    python export/rejection.py measure model/flowers.onnx DATA [--also ...] [--unknown FOLDER,...]
 
 ``DATA``, ``--also``, ``--unnamed``, ``--holdout_source``, ``--review`` and ``--corrections`` are as
 for ``train.py``, and with the same values: so the photos that the network wasn't trained on are

@@ -72,10 +72,10 @@ def train(
 
     ``phases`` is a list of SIZExEPOCHS: small images first, since they cost least.
     ``frozen_through`` names the last block that keeps its first weights: ImageNet's, or those of
-    ``init``. ``strength``, 0 to 1, is how often photos are made worse or blended, as a share of the
-    usual: less of it suits a network that has seen much. ``protocol`` is ``folders``, or ``official`` for the split of the data set's paper
-    (which ``DATA/index.csv`` has in a column ``official_split``): trained on its two small parts
-    and tested on the large one.
+    ``init``. ``strength``, 0 to 1, is how often photos are made worse or blended, as a share of
+    the usual: less of it suits a network that has seen much. ``protocol`` is ``folders``, or
+    ``official`` for the split of the data set's paper (which ``DATA/index.csv`` has in a column
+    ``official_split``): trained on its two small parts and tested on the large one.
     """
     if protocol not in PROTOCOLS:
         raise SystemExit(f"--protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}")

@@ -64,11 +64,12 @@ def test_the_forms_of_labels_are_pinned(flowers: Run) -> None:
         for form in ("csv", "jsonl", "json", "text")
     }
     assert outputs["csv"].splitlines()[:2] == [
-        "class_id,label,scientific_name",
-        "1,onagra rosada,Oenothera speciosa",
+        "class_id,label,scientific_name,genus,family",
+        "1,onagra rosada,Oenothera speciosa,,",
     ]
     row = (
-        '{"class_id": 7, "label": "orquídea mariposa", "scientific_name": "Phalaenopsis amabilis"}'
+        '{"class_id": 7, "label": "orquídea mariposa", "scientific_name": "Phalaenopsis amabilis", '
+        '"genus": null, "family": null}'
     )
     assert row in outputs["jsonl"].splitlines()
     assert outputs["json"].startswith('[\n {\n  "class_id": 1,\n  "label": "onagra rosada",\n')

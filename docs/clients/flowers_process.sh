@@ -23,7 +23,7 @@ requests() {
 
 answers() {
     local line path failed=0
-    local named='"status": "ok", "label": "([^"]*)".*"confidence": ([0-9.e-]+), "top"'
+    local named='"status": "ok", "label": "([^"]*)".*"confidence": ([0-9.e-]+), "known"'
     local refused='"error": \{"code": "([a-z_]+)"'
     IFS= read -r line || return 3 # the ready line; without it, the child has said why
     for path; do
