@@ -33,13 +33,14 @@ def auroc(known: np.ndarray, others: np.ndarray) -> float:
     return float(below.mean() / 2 / len(others))
 
 
-def quantile(scores: np.ndarray, share: float, weights: np.ndarray | None = None) -> float:
-    """The largest threshold below which at most ``share`` of the (weighted) scores lie."""
-    order = np.argsort(scores)
-    mass = np.ones(len(scores)) if weights is None else weights[order]
-    before = np.cumsum(mass) - mass
-    allowed = before <= share * mass.sum() * (1 + 1e-12)
-    return float(scores[order][allowed][-1])
+def quantile(scores: np.ndarray, share: float) -> float:
+    """The highest threshold below which at most ``share`` of the scores lie.
+
+    In the middle between two scores, so that rounding decides nothing.
+    """
+    ranked = np.sort(scores)
+    below = int(share * len(ranked) + 1e-9)
+    return float(ranked[max(0, below - 1) : below + 1].mean())
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:

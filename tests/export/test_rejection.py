@@ -20,7 +20,7 @@ from lib import onnx_gates, rejection_graph
 from lib.known_score import LARGEST_WEIGHT
 from lib.photo_classifier import PhotoClassifier, read_photo
 from lib.photo_features import Extractor, Outputs
-from lib.rejection_figures import auroc, prediction_sets, quantile, softmax
+from lib.rejection_figures import auroc, mass_threshold, prediction_sets, quantile, softmax
 from lib.rejection_photos import Judged, Material
 from lib.rejection_rules import Limits, find
 from lib.rejection_scores import Reference
@@ -54,7 +54,8 @@ def material(*, unnamed: bool) -> Material:
     calibration = Judged(
         outputs, np.concatenate([of_own, of_other]), np.arange(len(outputs)) >= len(own)
     )
-    strange = {"strange": drawn(rng, 200, blur=1, known=False)[0]} if unnamed else {}
+    kinds = ("flowers", "others") if unnamed else ()
+    strange = {kind: drawn(rng, 200, blur=1, known=False)[0] for kind in kinds}
     return Material(Reference(named, targets, strange), calibration)
 
 
@@ -62,7 +63,7 @@ def material(*, unnamed: bool) -> Material:
 def test_rules_part_known_from_others_and_keep_their_limits(unnamed: bool) -> None:
     given = material(unnamed=unnamed)
     rules, figures = find(given, 2, LIMITS)
-    assert len(rules.score.planes) == unnamed
+    assert len(rules.score.planes) == 2 * unnamed
     rng = np.random.default_rng(9)
     known, others = drawn(rng, 900, blur=0.5), drawn(rng, 300, blur=1, known=False)
     values, strange = (
@@ -103,9 +104,10 @@ def test_few_photos_promise_no_set() -> None:
 def test_figures_of_small_cases() -> None:
     assert auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(0.875)
     scores = np.arange(100.0)
-    assert quantile(scores, 0.02) == 2
-    assert (scores < quantile(scores, 0.02)).mean() <= 0.02
+    assert quantile(scores, 0.02) == 1.5
     assert quantile(scores, 0.0) == 0
+    # 0.01 of all probability is that of the 0.02 of one of two photos.
+    assert mass_threshold(np.array([[0.9, 0.08, 0.02], [0.95, 0.05, 0.0]]), 0.01) == 0.05
     chosen = prediction_sets(np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]]), 0.3)
     assert chosen.tolist() == [[True, True, False], [False, False, True]]
     assert prediction_sets(np.array([[0.6, 0.4]]), None).tolist() == [[True, False]]
