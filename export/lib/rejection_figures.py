@@ -10,6 +10,8 @@ from lib.scores import calibration_error
 
 #: A confidence that people take for certain.
 SURE = 0.9
+#: Of the distance to the next score.
+_MARGIN = 0.05
 #: What is tried for the scale of all logits.
 TEMPERATURES = np.geomspace(0.25, 4, 401)
 
@@ -36,11 +38,12 @@ def auroc(known: np.ndarray, others: np.ndarray) -> float:
 def quantile(scores: np.ndarray, share: float) -> float:
     """The highest threshold below which at most ``share`` of the scores lie.
 
-    In the middle between two scores, so that rounding decides nothing.
+    It is a little below the lowest score that is kept, so that rounding decides nothing.
     """
     ranked = np.sort(scores)
     below = int(share * len(ranked) + 1e-9)
-    return float(ranked[max(0, below - 1) : below + 1].mean())
+    kept = ranked[min(below, len(ranked) - 1)]
+    return float(kept - _MARGIN * (kept - ranked[max(0, below - 1)]))
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:

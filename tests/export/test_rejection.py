@@ -104,7 +104,7 @@ def test_few_photos_promise_no_set() -> None:
 def test_figures_of_small_cases() -> None:
     assert auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(0.875)
     scores = np.arange(100.0)
-    assert quantile(scores, 0.02) == 1.5
+    assert 1.9 < quantile(scores, 0.02) < 2
     assert quantile(scores, 0.0) == 0
     # 0.01 of all probability is that of the 0.02 of one of two photos.
     assert mass_threshold(np.array([[0.9, 0.08, 0.02], [0.95, 0.05, 0.0]]), 0.01) == 0.05
