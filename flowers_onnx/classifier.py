@@ -157,13 +157,13 @@ class Classifier:
         started = time.perf_counter()
         probabilities, score = self._session.answer(decoded.pixels)
         ended = time.perf_counter()
-        best = _best(probabilities, query.top_k)
-        top = self._candidates(probabilities, best, query.lang)
+        ranking = np.argsort(-probabilities, kind="stable")  # ties in label order
+        top = self._candidates(probabilities, ranking[: query.top_k], query.lang)
         known = self._is_known(top[0].confidence, score, query.min_confidence)
         fewest: tuple[Candidate, ...] = ()
         if known and (rule := self.info.prediction_set):
             sure = int(np.count_nonzero(probabilities.astype(np.float64) >= rule.threshold))
-            fewest = self._candidates(probabilities, _best(probabilities, max(1, sure)), query.lang)
+            fewest = self._candidates(probabilities, ranking[: max(1, sure)], query.lang)
         timing = Timing(
             read=photo.read_ms,
             decode=decoded.decode_ms,
@@ -173,7 +173,7 @@ class Classifier:
         )
         return Prediction(
             top=top,
-            scientific_name=self.info.labels[best[0]].scientific_name,
+            scientific_name=self.info.labels[ranking[0]].scientific_name,
             path=photo.path,
             sha256=photo.sha256,
             width=decoded.width,
@@ -185,12 +185,12 @@ class Classifier:
         )
 
     def _candidates(
-        self, probabilities: npt.NDArray[np.float32], indices: list[int], lang: str
+        self, probabilities: npt.NDArray[np.float32], indices: npt.NDArray[np.intp], lang: str
     ) -> tuple[Candidate, ...]:
         labels = self.info.labels
         return tuple(
             Candidate(labels[i].name(lang), labels[i].class_id, float(probabilities[i]))
-            for i in indices
+            for i in indices.tolist()
         )
 
     def _is_known(
@@ -200,9 +200,3 @@ class Classifier:
             return bool(confidence >= min_confidence)
         rule = self.info.rejection
         return None if rule is None or score is None else score >= rule.threshold
-
-
-def _best(probabilities: npt.NDArray[np.float32], count: int) -> list[int]:
-    """The indices of the ``count`` highest values, best first; ties in label order."""
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return [int(index) for index in order]

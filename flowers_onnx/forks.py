@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Iterable
 from importlib import import_module
 
+#: A fork waits no longer than that, whatever happens.
+_FORK_SECONDS = 5
+
 
 def after_fork(renew: Callable[[], None]) -> None:
     """Let ``renew`` make new locks in each forked child.
@@ -36,10 +39,6 @@ def import_before_fork(modules: Iterable[str]) -> None:
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=load)
-
-
-#: A fork waits no longer than that, whatever happens.
-_FORK_SECONDS = 5
 
 
 class ForkGate:

@@ -49,10 +49,6 @@ class Session:
         self._classes = classes
         self._outputs = [OUTPUT, SCORE] if scored else [OUTPUT]
 
-    def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """The first part of ``answer``."""
-        return self.answer(pixels)[0]
-
     def answer(self, pixels: Pixels) -> tuple[npt.NDArray[np.float32], float | None]:
         """uint8 ``[H, W, 3]`` RGB -> float32 ``[classes]``, and the known score if there is one.
 

@@ -123,10 +123,8 @@ class Page:
             if not shown:
                 continue
             name = f'<span class="name">{self._species_name(kind)}</span>'
-            if kind:
-                yield self._group_head(f"s{position}", "named", name, shown, total)
-            else:
-                yield self._group_head(_UNKNOWN, _UNKNOWN, name, shown, total)
+            anchor, style = (f"s{position}", "named") if kind else (_UNKNOWN, _UNKNOWN)
+            yield self._group_head(anchor, style, name, shown, total)
             yield '<ul class="photos">\n'
             for photo in members[kind]:
                 yield self._card(photo, next(pictures))

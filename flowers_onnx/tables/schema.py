@@ -76,12 +76,13 @@ class Schema:
         """``row``, with what it lacks because it is of an earlier version."""
         if self.added <= row.keys():
             return row
-        lacking: dict[str, Any] = {
-            field.name: [] if field.repeated else None
-            for field in self.fields
-            if field.name in self.added
-        }
-        return {field.name: (lacking | {**row})[field.name] for field in self.fields}
+        whole = self._empty | {**row}
+        return {field.name: whole[field.name] for field in self.fields}
+
+    @cached_property
+    def _empty(self) -> dict[str, Any]:
+        added = (field for field in self.fields if field.name in self.added)
+        return {field.name: [] if field.repeated else None for field in added}
 
     @cached_property
     def flat(self) -> tuple[Field, ...]:

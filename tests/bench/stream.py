@@ -49,7 +49,7 @@ def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> Non
 
     def bare(path: str) -> None:
         with PHOTOS, open(path, "rb") as file:  # alone, as the stream's
-            session.probabilities(decode(file, preprocess).pixels)
+            session.answer(decode(file, preprocess).pixels)
 
     turns = itertools.cycle(paths)
     bare_ms, stream_ms, overheads = [], [], []

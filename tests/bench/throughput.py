@@ -80,7 +80,7 @@ def _bare(paths: list[str]) -> Callable[[], None]:
     def work() -> None:
         for path in paths:
             with open(path, "rb") as file:
-                session.probabilities(decode(file, info.preprocess).pixels)
+                session.answer(decode(file, info.preprocess).pixels)
 
     return work
 

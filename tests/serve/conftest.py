@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.bigquery import BigQueryFake
 from serving import Server, StartServer, serving
 
 
@@ -36,3 +38,22 @@ def start_server() -> Iterator[StartServer]:
         yield start
         for one in started:
             assert "Traceback" not in one.stderr + one.stdout
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
+    """The BigQuery that this process talks to."""
+    with BigQueryFake() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tries of a service far away: next to none."""
+    from flowers_onnx.serve.trace import fresh
+
+    sleep = time.sleep
+    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.02)))
+    monkeypatch.setattr(fresh, "_PAUSES", (0.02, 0.1))

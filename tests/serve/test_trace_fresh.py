@@ -7,7 +7,6 @@ import json
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,16 +19,7 @@ from flowers_onnx.serve.trace import fresh
 from flowers_onnx.serve.trace.fresh import Fresh
 from flowers_onnx.serve.trace.row import REQUESTS
 
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    sleep = time.sleep
-    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.02)))
-    monkeypatch.setattr(fresh, "_PAUSES", (0.02, 0.1))
-    with BigQueryFake() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture

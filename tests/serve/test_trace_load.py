@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,6 @@ from flowers_onnx.serve.trace.row import REQUESTS
 from flowers_onnx.tables import SUFFIXES, sink_for
 
 PAGE = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    with BigQueryFake() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from serve.traces import TABLE, URI, as_loaded, put, row
 from serving import StartServer
 from support import posix, wait_until
 
-from flowers_onnx.serve.trace import fresh
 from flowers_onnx.serve.trace.fresh import Fresh
 from flowers_onnx.serve.trace.load import Clock, run
 from flowers_onnx.serve.trace.options import LoadOptions
@@ -26,15 +23,7 @@ from flowers_onnx.tables import SUFFIXES, sink_for
 NEW = ("known", "prediction_set", "min_confidence")
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    sleep = time.sleep
-    monkeypatch.setattr("time.sleep", lambda seconds: sleep(min(seconds, 0.02)))
-    monkeypatch.setattr(fresh, "_PAUSES", (0.02, 0.1))
-    with BigQueryFake() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def old(*numbers: int) -> list[dict[str, Any]]:
