@@ -27,6 +27,7 @@ from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import crop_and_resize
 from lib.dataset import class_ids, decode, list_photos, spread
 from lib.efficientnet_lite import BN_EPSILON, VARIANTS, build, load_imagenet, source_weights
+from lib.photo_classifier import CROP_FRACTION, KERNEL
 
 IMAGENET_CLASSES = 1000
 _STRIDED_STAGES = {1, 2, 3, 5}  # counted from 0, of the seven stages
@@ -40,7 +41,7 @@ def check(data: str, *, backbone: str = "efficientnet-lite0", count: int = 50) -
     logits = keras.Model(model.input, model.get_layer("logits").output)
     state = {name: torch.from_numpy(value) for name, value in weights.items()}
 
-    preprocess = Preprocess(VARIANTS[backbone].image_size, 0.875, "bilinear")
+    preprocess = Preprocess(VARIANTS[backbone].image_size, CROP_FRACTION, KERNEL)
     photos = spread(list_photos(Path(data), "train", class_ids(Path(data))))[:count]
     largest, scale = 0.0, 0.0
     for photo in photos:

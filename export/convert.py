@@ -30,13 +30,13 @@ import tensorflow as tf
 import tf2onnx
 from fire.decorators import SetParseFns
 
-from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import Label, ModelInfo, Preprocess
 from lib import model_metadata, onnx_gates
+from lib.command_line import told
 from lib.dataset import class_ids, list_photos
 from lib.keras_classifier import load, wrap
 from lib.onnx_gates import BATCH, INPUT, GateError
-from lib.photo_classifier import read_photo
+from lib.photo_classifier import CROP_FRACTION, KERNEL, read_photo
 
 #: Largest difference of a probability, and of an embedding relative to its largest value.
 TOLERANCE = 1e-4
@@ -56,8 +56,8 @@ def convert(
     dataset: str = "",
     license_note: str = "",
     metrics: str = "",
-    crop_fraction: float = 0.875,
-    kernel: str = "bilinear",
+    crop_fraction: float = CROP_FRACTION,
+    kernel: str = KERNEL,
     class_order: str = "numeric",
     size: int | None = None,
     input_range: tuple[float, float] = (0.0, 255.0),
@@ -76,7 +76,7 @@ def convert(
         input_range: the range of pixel values that the model was trained on.
         inner_transposes: layout changes to allow between convolutions (attention needs some).
     """
-    try:
+    with told("convert"):
         wrapped = wrap(load(model), size=size, input_range=input_range)
         side, classes = wrapped.input_shape[1], wrapped.output["probabilities"].shape[-1]
         graph = to_onnx(wrapped, opset)
@@ -94,8 +94,6 @@ def convert(
         model_metadata.write(graph, info)
         onnx_gates.check(graph, inner_transposes=inner_transposes)
         check_parity(wrapped, graph, _images(data, info.preprocess))
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"convert: {error}") from error
     onnx.save(graph, out)
     print(f"{out}: {os.path.getsize(out) / 1e6:.1f} MB, {classes} classes, {side} px")
 

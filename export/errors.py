@@ -32,6 +32,7 @@ from lib.command_line import words
 from lib.error_study import SURE, Study, key, opinions
 from lib.model_metadata import read_labels
 from lib.scores import ask, class_ids
+from lib.tables import row
 from lib.training_set import assemble
 
 #: What stands at most in the tables of the page.
@@ -103,7 +104,7 @@ def page_of(study: Study, model: str, of_split: int, notes: dict[str, str]) -> I
     yield "Photos that the model gives to the other class of the pair, in probability.\n"
     yield "| | | photos | |\n|---|---|---|---|"
     for a, b, mass in study.pairs(PAIRS):
-        yield _row(_name(study, a), _name(study, b), f"{mass:.1f}", study.relation(a, b))
+        yield row(_name(study, a), _name(study, b), f"{mass:.1f}", study.relation(a, b))
     yield "\n## Labels in doubt\n"
     yield (
         f"Training photos of which the teacher, left alone with the others, is more than "
@@ -114,7 +115,7 @@ def page_of(study: Study, model: str, of_split: int, notes: dict[str, str]) -> I
     for i in study.doubts[:DOUBTS]:
         photo, sure = study.known[i], study.of_known.probabilities[i].max()
         names = _name(study, photo.target), _name(study, int(study.held[i]))
-        yield _row(key(photo), *names, f"{sure:.0%}", notes.get(key(photo), ""))
+        yield row(key(photo), *names, f"{sure:.0%}", notes.get(key(photo), ""))
     yield "\n## Twins and bursts\n"
     yield from _likeness_lines(study, right[:of_split])
 
@@ -124,7 +125,7 @@ def _error_table(study: Study, notes: dict[str, str]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for i in study.wrong[:ERRORS]:
         photo, taken = study.answers.photos[i], int(study.said[i])
-        yield _row(
+        yield row(
             key(photo),
             _name(study, photo.target),
             _name(study, taken),
@@ -165,10 +166,6 @@ def _notes(path: str) -> dict[str, str]:
         return {}
     with Path(path).open(encoding="utf-8", newline="") as file:
         return {row["photo"]: row["note"] for row in csv.DictReader(file)}
-
-
-def _row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ installed ``flowers_onnx`` and, for the picture, matplotlib; no TensorFlow.
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,8 @@ import numpy as np
 from flowers_onnx import Classifier
 from lib.command_line import words
 from lib.dataset import Photo, collected_photos, list_photos
-from lib.scores import Answers, ask, by_source, class_ids, figures
+from lib.scores import Answers, ask, by_source, figures, shared_ids
+from lib.tables import leave, row, rule
 from lib.training_set import calibration_part
 
 #: So many classes have a row of their own: those where models differ most, then the worst.
@@ -53,9 +53,7 @@ def evaluate(
         calibration: only those of them that training keeps out, one in twelve
     """
     classifiers = [Classifier(file or None) for file in ([before] if before else []) + [model]]
-    ids = class_ids(classifiers[-1].info)
-    if any(class_ids(classifier.info) != ids for classifier in classifiers):
-        raise SystemExit("evaluate: the two models have different classes")
+    ids = shared_ids("evaluate", [classifier.info for classifier in classifiers])
     sets = {split: (Path(data) / split, list_photos(Path(data), split, ids))}
     for name in words(also):
         photos = elsewhere(Path(name), ids, set(words(sources)), calibration=calibration)
@@ -73,12 +71,7 @@ def evaluate(
         report.append({"set": name, "models": [_measured(one, names) for one in answers]})
     models = [classifier.info.id for classifier in classifiers]
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"models": models, "sets": report}, indent=1, ensure_ascii=False)
-    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-    page = "\n".join(tables(models, report)) + "\n"
-    (folder / "evaluation.md").write_text(page, encoding="utf-8")
-    print(page)
+    leave(folder, "evaluation", {"models": models, "sets": report}, tables(models, report))
     if importlib.util.find_spec("matplotlib") is None:
         print("evaluate: no picture without matplotlib", file=sys.stderr)
     else:
@@ -140,11 +133,11 @@ def tables(models: list[str], report: list[dict[str, Any]]) -> Iterator[str]:
     for one in report:
         found = one["models"]
         yield f"### {one['set']}\n"
-        yield _row("", *models)
-        yield "|---" * (len(models) + 1) + "|"
+        yield row("", *models)
+        yield rule(len(models) + 1)
         for key, text in measures.items():
             if any(key in figure for figure in found):
-                yield _row(text, *(_shown(figure.get(key)) for figure in found))
+                yield row(text, *(_shown(figure.get(key)) for figure in found))
         for key, text in (("by_source", "source"), ("by_class", "class")):
             if key in found[-1]:
                 yield ""
@@ -161,11 +154,11 @@ def _parts(what: str, models: list[str], found: list[dict[str, Any]]) -> Iterato
         parts = [part for part in parts if changes[part] or after[part]["top1"] < 1]
         parts = sorted(parts, key=lambda part: after[part]["top1"] - changes[part])[:ROWS]
     columns = [f"{model}: {figure}" for figure in ("top-1", "top-5") for model in models]
-    yield _row(what, "photos", *columns)
-    yield "|---" * (2 + len(columns)) + "|"
+    yield row(what, "photos", *columns)
+    yield rule(2 + len(columns))
     for part in parts:
         cells = [figure.get(part, {}).get(key) for key in ("top1", "top5") for figure in found]
-        yield _row(part, after[part]["photos"], *map(_shown, cells))
+        yield row(part, after[part]["photos"], *map(_shown, cells))
     if len(after) > len(parts):
         yield f"\n{len(after) - len(parts)} other classes are in `evaluation.json`."
 
@@ -178,10 +171,6 @@ def _shown(value: float | None) -> str:
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.2%}".replace("%", " %")
-
-
-def _row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def draw_confusion(

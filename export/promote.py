@@ -31,6 +31,7 @@ from lib import comparison, placing
 from lib.command_line import joined_flags, words
 from lib.dataset import photos_below
 from lib.pace import Pace, pace
+from lib.scores import class_ids
 from lib.verdict import Findings, Limits, losses, notes, table
 
 #: Photos that times are taken on.
@@ -101,7 +102,7 @@ def measure(
         raise SystemExit(f"promote: {new} and {against} are one file")
     newer = Classifier(new)
     older = Classifier(against) if Path(against).exists() else None
-    before, after = comparison.class_names(older) if older else set(), comparison.class_names(newer)
+    before, after = class_ids(older.info) if older else [], class_ids(newer.info)
     known = [comparison.refer(name, path, older, newer) for name, path in references.items()]
     unknown = [comparison.refuse(name, path, older, newer) for name, path in others.items()]
     photos = [str(path) for folder in references.values() for path in photos_below(folder)]
@@ -114,8 +115,8 @@ def measure(
         pace=_pace(against, new, photos, max_slower, seconds) if older else None,
         old_megabytes=os.path.getsize(against) / 1e6 if older else None,
         new_megabytes=os.path.getsize(new) / 1e6,
-        dropped=_in_order(older, before - after),
-        added=_in_order(newer, after - before) if older else [],
+        dropped=[name for name in before if name not in after],
+        added=[name for name in after if name not in before] if older else [],
         old_tells=older is not None and older.info.rejection is not None,
         new_tells=newer.info.rejection is not None,
     )
@@ -152,11 +153,6 @@ def _place(new: Path, beside: list[Path], target: Path, version: str, found: Fin
 def _version(new: str, against: str) -> str:
     old = read_info(against).version if Path(against).exists() else ""
     return placing.next_version(old, read_info(new).version)
-
-
-def _in_order(classifier: Classifier | None, ids: set[str]) -> list[str]:
-    labels = classifier.info.labels if classifier else ()
-    return [str(label.class_id) for label in labels if str(label.class_id) in ids]
 
 
 def _named(given: str) -> dict[str, Path]:

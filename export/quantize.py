@@ -27,10 +27,10 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
-from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import read_info
 from lib import model_metadata, onnx_gates, rejection_graph
 from lib.calibration import METHODS, calibrate, mean_conv_inputs
+from lib.command_line import told
 from lib.dataset import class_ids, list_photos, spread
 from lib.input_quantization import InputQuantization, bypass_scaling, find_input_quantization
 from lib.photo_classifier import PhotoClassifier, read_photo
@@ -79,7 +79,7 @@ def main(
     if weights not in RANGES:
         raise SystemExit(f"quantize: --weights is one of {RANGES}, not {weights!r}")
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser's advice on preprocessing
-    try:
+    with told("quantize"):
         source = onnx.load(model)
         onnx_gates.check(source)
         rejection_graph.strip(source)  # it is of other features
@@ -112,8 +112,6 @@ def main(
             ),
         )
         onnx_gates.check(quantized)
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"quantize: {error}") from error
     onnx.save(quantized, out)
     print(f"{out}: {os.path.getsize(out) / 1e6:.1f} MB, {name}, {agreement}")
 

@@ -30,10 +30,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import fire
 import onnx
 
-from flowers_onnx.errors import FlowersError
 from flowers_onnx.metadata import Preprocess, Rejection, SetRule, read_info
 from lib import model_metadata, onnx_gates, rejection_graph, rejection_measure
-from lib.command_line import joined_flags, words
+from lib.command_line import joined_flags, told, words
+from lib.photo_classifier import CROP_FRACTION, KERNEL
 from lib.photo_features import Extractor
 from lib.rejection_measure import judges
 from lib.rejection_photos import assemble_as_trained, gather
@@ -41,8 +41,6 @@ from lib.rejection_rules import Limits, find
 
 Words = str | Sequence[str]
 OWN_REFUSED, RIGHT_REFUSED, COVERAGE = 2.0, 6.0, 0.99
-#: How ``convert.py`` takes a square out of a photo, unless it is told otherwise.
-CROP_FRACTION, KERNEL = 0.875, "bilinear"
 
 
 def add(
@@ -70,13 +68,13 @@ def add(
         coverage: how often a prediction set should hold the right class.
         cache: a folder for what the network says of photos, to begin again fast.
     """
-    try:
+    with told("rejection"):
         graph = onnx.load(model)
         onnx_gates.check(graph)
         rejection_graph.strip(graph)
         info = read_info(model)
         extractor = Extractor(graph, info.preprocess, cache)
-        given = words(also), words(unnamed), words(holdout_source), review, corrections
+        given = also, unnamed, holdout_source, review, corrections
         material = gather(extractor, assemble_as_trained(data, *given))
         limits = Limits(own_refused / 100, right_refused / 100, coverage)
         rules, figures = find(material, prototypes, limits)
@@ -95,8 +93,6 @@ def add(
             ),
         )
         onnx_gates.check(graph)
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"rejection: {error}") from error
     onnx.save(graph, out)
     print(json.dumps(figures, indent=1))
     print(
@@ -126,16 +122,14 @@ def compare(
         unknown: folders of what is none of the classes.
         out: a JSON file for the same.
     """
-    try:
+    with told("rejection"):
         extractor = Extractor(*_graph(model), cache)
-        given = words(also), words(unnamed), words(holdout_source), review, corrections
+        given = also, unnamed, holdout_source, review, corrections
         photos = assemble_as_trained(data, *given)
         material = gather(extractor, photos)
-        measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
+        measured = judges(extractor, photos, words(unknown))
         limits = Limits(own_refused / 100, right_refused / 100, COVERAGE)
         rows = rejection_measure.compare(material, measured, limits)
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"rejection: {error}") from error
     print(rejection_measure.table(rows))
     _keep(rows, out)
 
@@ -154,15 +148,13 @@ def measure(
     out: str = "",
 ) -> None:
     """Print as JSON what the rules in the file ``model`` do to photos it wasn't trained on."""
-    try:
+    with told("rejection"):
         info = read_info(model)
         extractor = Extractor(onnx.load(model), info.preprocess, cache)
-        given = words(also), words(unnamed), words(holdout_source), review, corrections
+        given = also, unnamed, holdout_source, review, corrections
         photos = assemble_as_trained(data, *given)
-        measured = judges(extractor, photos, data, given[0], given[2], words(unknown))
+        measured = judges(extractor, photos, words(unknown))
         report = rejection_measure.measure(info, measured)
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"rejection: {error}") from error
     print(json.dumps(report, indent=1))
     _keep(report, out)
 

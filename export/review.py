@@ -16,11 +16,12 @@ from pathlib import Path
 
 import fire
 
-from flowers_onnx import Classifier, FlowersError, Prediction
+from flowers_onnx import Classifier, Prediction
 from flowers_onnx.atomic import replacing
 from flowers_onnx.metadata import Label
 from flowers_onnx.report.thumbnails import thumbnails
 from flowers_onnx.serve.trace import review as reviewed
+from lib.command_line import told
 from lib.dataset import photos_below
 from lib.review_page.page import Card, Choice, page
 
@@ -40,12 +41,10 @@ def review(folder: str, *, model: str = "", labels: str = "", max_photos: int = 
     root = Path(folder)
     if not root.is_dir():
         raise SystemExit(f"review: there is no folder {folder}")
-    try:
+    with told("review"):
         classifier = Classifier(model or None)
         known = _classes(labels) if labels else classifier.info.labels
         rows, cards, seen = _looked_at(root, classifier, known)
-    except (FlowersError, ValueError, OSError) as error:
-        raise SystemExit(f"review: {error}") from error
     cards, left_out = cards[:max_photos], len(cards[max_photos:])
     columns = [*dict.fromkeys([*reviewed.COLUMNS, *(name for row in rows for name in row)])]
     text = page(

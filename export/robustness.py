@@ -13,7 +13,6 @@ whatever the model and the number of processes. Prints tables, and writes them a
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import sys
@@ -31,7 +30,8 @@ from flowers_onnx import Classifier
 from lib.command_line import words
 from lib.corruptions import KINDS, LEVELS, SIDE, corrupt
 from lib.dataset import Photo, digest, list_photos, spread
-from lib.scores import class_ids
+from lib.scores import shared_ids
+from lib.tables import leave, row, rule
 
 #: Of what is found of an answer: whether it is right, and whether the model knows (or -1).
 RIGHT, KNOWN = 0, 1
@@ -59,9 +59,7 @@ def robustness(
     """
     files = [before, model] if before else [model]
     infos = [Classifier(file or None).info for file in files]
-    ids = class_ids(infos[-1])
-    if any(class_ids(info) != ids for info in infos):
-        raise SystemExit("robustness: the two models have different classes")
+    ids = shared_ids("robustness", infos)
     chosen = spread(list_photos(Path(data), split, ids))
     chosen = chosen[: photos or len(chosen)]
     if not chosen:
@@ -78,13 +76,7 @@ def robustness(
             {"model": info.id, **_figures(answers[:, i], some)} for i, info in enumerate(infos)
         ],
     }
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=1, ensure_ascii=False)
-    (folder / "robustness.json").write_text(text + "\n", encoding="utf-8")
-    page = "\n".join(_tables(report)) + "\n"
-    (folder / "robustness.md").write_text(page, encoding="utf-8")
-    print(page)
+    leave(Path(out), "robustness", report, _tables(report))
 
 
 def _ask_all(
@@ -136,8 +128,7 @@ def _answers(classifiers: list[Classifier], pixels: np.ndarray, target: int) -> 
     for classifier in classifiers:
         prediction = classifier.classify(pixels, top_k=1)
         right = prediction.class_id == classifier.info.labels[target].class_id
-        known = getattr(prediction, "known", None)
-        found.append((right, -1 if known is None else known))
+        found.append((right, -1 if prediction.known is None else prediction.known))
     return np.array(found, np.int8)
 
 
@@ -175,17 +166,16 @@ def _tables(report: dict[str, Any]) -> Iterator[str]:
         for name, text in parts.items():
             if f"mean_{name}" not in one:
                 continue
-            yield f"\n| {text}, % | mean | {' | '.join(map(str, range(1, LEVELS + 1)))} |"
-            yield "|---" * (2 + LEVELS) + "|"
+            yield "\n" + row(f"{text}, %", "mean", *range(1, LEVELS + 1))
+            yield rule(2 + LEVELS)
             for kind, rates in one[f"{name}_by_kind"].items():
-                yield _row(kind.replace("_", " "), rates)
-            yield _row("all", one[f"{name}_by_level"])
+                yield _rates(kind.replace("_", " "), rates)
+            yield _rates("all", one[f"{name}_by_level"])
         yield ""
 
 
-def _row(name: str, rates: list[float]) -> str:
-    cells = [float(np.mean(rates)), *rates]
-    return f"| {name} | {' | '.join(f'{100 * rate:.1f}' for rate in cells)} |"
+def _rates(name: str, rates: list[float]) -> str:
+    return row(name, *(f"{100 * rate:.1f}" for rate in (float(np.mean(rates)), *rates)))
 
 
 if __name__ == "__main__":

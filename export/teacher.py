@@ -21,6 +21,7 @@ import fire
 import numpy as np
 from PIL import Image
 
+from flowers_onnx.atomic import replacing
 from lib.dataset import UNNAMED, digest, photos_below
 
 SIZE = 224
@@ -106,7 +107,6 @@ def soft_targets(
     fitted on a photo knows its label by heart; the out-of-fold answer keeps what distillation is
     for: how classes look alike.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     known = load(cache)
@@ -115,14 +115,20 @@ def soft_targets(
     embeddings = np.zeros((len(keys), given.shape[1]), np.float32)
     embeddings[seen] = _unit(_unit(given) - _unit(given).mean(axis=0))
     named = seen & (truth != UNNAMED)
-    # Balanced, it names 82 % of photos of sources that it has never seen, else 79 %.
-    probe = LogisticRegression(C=PROBE_C, max_iter=300, class_weight="balanced")
     splits = StratifiedKFold(folds, shuffle=True, random_state=0)
     soft = np.zeros((len(keys), truth.max() + 1), np.float32)
     soft[named] = cross_val_predict(
-        probe, embeddings[named], truth[named], cv=splits, method="predict_proba"
+        probe(), embeddings[named], truth[named], cv=splits, method="predict_proba"
     )
     return soft, embeddings
+
+
+def probe() -> Any:
+    """The classifier on embeddings, not fitted yet."""
+    from sklearn.linear_model import LogisticRegression
+
+    # Balanced, it names 82 % of photos of sources that it has never seen, else 79 %.
+    return LogisticRegression(C=PROBE_C, max_iter=300, class_weight="balanced")
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -130,9 +136,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _save(cache: str, done: dict[str, np.ndarray]) -> None:
-    temporary = f"{cache}.tmp.npz"
-    np.savez(temporary, keys=list(done), embeddings=np.stack(list(done.values())))
-    os.replace(temporary, cache)
+    with replacing(cache) as draft, open(draft, "wb") as file:
+        np.savez(file, keys=list(done), embeddings=np.stack(list(done.values())))
 
 
 if __name__ == "__main__":

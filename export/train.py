@@ -37,7 +37,8 @@ from lib import student
 from lib.command_line import words
 from lib.dataset import class_ids, decode, digest
 from lib.efficientnet_lite import VARIANTS
-from lib.run_folder import Checkpoint, write_json
+from lib.run_folder import Checkpoint
+from lib.run_state import write_json
 from lib.sampling import weights
 from lib.temperature import calibrate
 from lib.training_set import PROTOCOLS, TrainingSet, assemble

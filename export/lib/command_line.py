@@ -1,8 +1,20 @@
-"""Lists on the command line of a script."""
+"""What the scripts' command lines share: lists, and errors in a line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from flowers_onnx.errors import FlowersError
+
+
+@contextlib.contextmanager
+def told(script: str) -> Iterator[None]:
+    """End ``script`` with one line for an error of its input."""
+    try:
+        yield
+    except (FlowersError, ValueError, OSError) as error:
+        raise SystemExit(f"{script}: {error}") from error
 
 
 def words(given: str | Sequence[object]) -> list[str]:

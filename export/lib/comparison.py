@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flowers_onnx import Classifier, Prediction
 from lib.dataset import photos_below
+from lib.scores import class_ids
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def refer(name: str, folder: Path, old: Classifier | None, new: Classifier) -> R
 
     Classes are the same if their ids are.
     """
-    kept = class_names(new)
-    shared = kept & class_names(old) if old else kept
+    kept = set(class_ids(new.info))
+    shared = kept.intersection(class_ids(old.info)) if old else kept
     photos = [path for path in photos_below(folder) if _class_of(path, folder) in kept]
     if not photos:
         raise SystemExit(f"promote: {folder} has no photos in folders named by the classes' ids")
@@ -118,11 +119,6 @@ def answers(classifier: Classifier, photos: Sequence[Path]) -> list[Answer | Non
         Answer(str(result.class_id), result.known) if isinstance(result, Prediction) else None
         for result in results
     ]
-
-
-def class_names(classifier: Classifier) -> set[str]:
-    """The ids of a model's classes, as folders have them."""
-    return {str(label.class_id) for label in classifier.info.labels}
 
 
 def _class_of(path: Path, folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -83,16 +84,21 @@ def _sources(folder: Path) -> dict[Path, str]:
 def reviewed_photos(review: Path, ids: list[str]) -> list[Photo]:
     """The photos of ``flowers trace export`` that somebody has confirmed or corrected."""
     photos = []
+    for file, class_id in reviewed(review):
+        if class_id not in ids:
+            raise SystemExit(f"{review}: {file} is of class {class_id}, of which DATA has none")
+        if not file.is_file():
+            raise SystemExit(f"{review}: there is no {file}")
+        photos.append(Photo(file, ids.index(class_id)))
+    return photos
+
+
+def reviewed(review: Path) -> list[tuple[Path, str]]:
+    """The photos of a reviewed list that are to be trained on, and their classes."""
     try:
-        for file, class_id in to_train_on(str(review)):
-            if class_id not in ids:
-                raise SystemExit(f"{review}: {file} is of class {class_id}, of which DATA has none")
-            if not Path(file).is_file():
-                raise SystemExit(f"{review}: there is no {file}")
-            photos.append(Photo(Path(file), ids.index(class_id)))
+        return [(Path(file), class_id) for file, class_id in to_train_on(str(review))]
     except UsageError as error:
         raise SystemExit(str(error)) from error
-    return photos
 
 
 def corrected(photos: list[Photo], corrections: Path, ids: list[str]) -> list[Photo]:
@@ -138,6 +144,7 @@ def for_calibration(key: str) -> bool:
     return int(key[:8], 16) % CALIBRATION_PART == 0
 
 
+@cache
 def digest(path: Path) -> str:
     """The sha256 of a file, in hexadecimal: what a photo goes by."""
     with path.open("rb") as file:

@@ -30,8 +30,7 @@ def opinions(
     cache: str, known: Sequence[Photo], others: Sequence[Photo]
 ) -> tuple[Teacher, Teacher]:
     """What the teacher says of photos to learn from, each left out in turn, and of others."""
-    from sklearn.linear_model import LogisticRegression
-    from teacher import PROBE_C, load, soft_targets
+    from teacher import load, probe, soft_targets
 
     keys = [digest(photo.path) for photo in [*known, *others]]
     if missing := set(keys) - load(cache).keys():
@@ -39,9 +38,9 @@ def opinions(
     truth = np.array([*(photo.target for photo in known), *(UNNAMED for _ in others)])
     held_out, embeddings = soft_targets(cache, keys, truth)
     count = len(known)
-    probe = LogisticRegression(C=PROBE_C, max_iter=300).fit(embeddings[:count], truth[:count])
+    fitted = probe().fit(embeddings[:count], truth[:count])
     probabilities = np.zeros((len(others), held_out.shape[1]))
-    probabilities[:, probe.classes_] = probe.predict_proba(embeddings[count:])
+    probabilities[:, fitted.classes_] = fitted.predict_proba(embeddings[count:])
     return (
         Teacher(held_out[:count], embeddings[:count]),
         Teacher(probabilities, embeddings[count:]),

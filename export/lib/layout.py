@@ -7,9 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowers_onnx.errors import UsageError
-from flowers_onnx.serve.trace.review import to_train_on
-from lib.dataset import class_ids, digest, list_photos, photos_below
+from lib.dataset import class_ids, digest, list_photos, photos_below, reviewed
 
 FEWEST, MOST = 2, 1000
 #: The part of the photos that is set aside to look at, where nobody has chosen it.
@@ -65,10 +63,7 @@ def counted(data: Path) -> tuple[list[str], int]:
 
 def _photos(source: Path) -> Iterator[tuple[Path, str]]:
     if source.is_file():
-        try:
-            yield from ((Path(file), class_id) for file, class_id in to_train_on(str(source)))
-        except UsageError as error:
-            raise SystemExit(str(error)) from error
+        yield from reviewed(source)
         return
     root = source / "train" if (source / "train").is_dir() else source
     if not root.is_dir():

@@ -102,16 +102,12 @@ def _check_outputs(graph: onnx.GraphProto) -> None:
     for value in graph.output:
         if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             raise GateError(f"the output {value.name!r} is not float32")
-        wanted = f"[{BATCH}]" if value.name == KNOWN_SCORE else f"[{BATCH}, D]"
-        match _shape(value):
-            case [str(batch)] if batch == BATCH and value.name == KNOWN_SCORE:
-                pass
-            case [str(batch), int(width)] if (
-                batch == BATCH and width > 0 and value.name != KNOWN_SCORE
-            ):
-                pass
-            case shape:
-                raise GateError(f"the output {value.name!r} has shape {shape}, not {wanted}")
+        wanted = [BATCH] if value.name == KNOWN_SCORE else [BATCH, "D"]
+        shape = _shape(value)
+        sized = all(isinstance(width, int) and width > 0 for width in shape[1:])
+        if len(shape) != len(wanted) or shape[0] != BATCH or not sized:
+            told = ", ".join(wanted)
+            raise GateError(f"the output {value.name!r} has shape {shape}, not [{told}]")
 
 
 def _check_sources(graph: onnx.GraphProto) -> None:

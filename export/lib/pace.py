@@ -55,7 +55,7 @@ def pace(old: Timed, new: Timed, photos: Sequence[str], *, limit: float, seconds
         else:
             before, after = old(photo), new(photo)
         pairs.append((before, after))
-        if len(pairs) >= LEAST and len(pairs) % LEAST == 0:
+        if len(pairs) % LEAST == 0:
             found = of_pairs(pairs)
             if found.is_clear(limit) or time.monotonic() > ends or len(pairs) >= MOST:
                 return found

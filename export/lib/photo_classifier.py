@@ -17,6 +17,9 @@ import onnxruntime as ort
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Pixels, decode
 
+#: How a square is taken out of a photo, unless ``convert.py`` is told otherwise.
+CROP_FRACTION, KERNEL = 0.875, "bilinear"
+
 
 def read_photo(path: Path, preprocess: Preprocess) -> Pixels:
     """The network's input for one photo, as the program makes it: uint8 ``[S, S, 3]``."""

@@ -18,6 +18,7 @@ import onnx
 import onnxruntime as ort
 from PIL import Image, ImageOps
 
+from flowers_onnx.atomic import replacing
 from flowers_onnx.metadata import Preprocess
 from flowers_onnx.pixels import Pixels, decode
 from lib import augment, dataset
@@ -141,8 +142,7 @@ class Extractor:
         if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_suffix(".tmp.npz")
         columns = dict(zip(self._tensors, zip(*self._rows.values(), strict=True), strict=True))
         stacked: dict[str, Any] = {name: np.stack(column) for name, column in columns.items()}
-        np.savez(temporary, keys=np.array(list(self._rows)), **stacked)
-        os.replace(temporary, self._file)
+        with replacing(str(self._file)) as draft, open(draft, "wb") as file:
+            np.savez(file, keys=np.array(list(self._rows)), **stacked)

@@ -12,8 +12,6 @@ from lib.scores import calibration_error
 SURE = 0.9
 #: Of the distance to the next score.
 _MARGIN = 0.05
-#: What is tried for the scale of all logits.
-TEMPERATURES = np.geomspace(0.25, 4, 401)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -44,18 +42,6 @@ def quantile(scores: np.ndarray, share: float) -> float:
     below = int(share * len(ranked) + 1e-9)
     kept = ranked[min(below, len(ranked) - 1)]
     return float(kept - _MARGIN * (kept - ranked[max(0, below - 1)]))
-
-
-def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-    """The scale of all logits with the least (weighted) log loss."""
-    own = logits[np.arange(len(targets)), targets]
-    losses = []
-    for temperature in TEMPERATURES:
-        scaled = logits / temperature
-        top = scaled.max(axis=1)
-        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        losses.append(float((weights * (total - own / temperature)).sum()))
-    return float(TEMPERATURES[int(np.argmin(losses))])
 
 
 def mass_threshold(probabilities: np.ndarray, missed: float) -> float:
@@ -94,9 +80,7 @@ def known_figures(
         "coverage": chosen[rows, targets][kept].mean() if kept.any() else 0.0,
         "names": chosen.sum(axis=1)[kept].mean() if kept.any() else 0.0,
     }
-    return {
-        name: value if name == "photos" else round(float(value), 4) for name, value in found.items()
-    }
+    return _rounded(found)
 
 
 def other_figures(probabilities: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
@@ -108,6 +92,10 @@ def other_figures(probabilities: np.ndarray, kept: np.ndarray) -> dict[str, Any]
         "named_and_sure": (kept & sure).mean(),
         "sure": sure.mean(),
     }
+    return _rounded(found)
+
+
+def _rounded(found: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value if name == "photos" else round(float(value), 4) for name, value in found.items()
     }

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from flowers_onnx.metadata import ModelInfo
-from lib.dataset import class_ids, collected_photos
+from lib import tables
+from lib.dataset import UNNAMED
 from lib.photo_features import Extractor, Outputs
 from lib.rejection_figures import (
     auroc,
@@ -40,21 +41,12 @@ class Judges:
     others: Mapping[str, Outputs]
 
 
-def judges(
-    extractor: Extractor,
-    photos: TrainingSet,
-    data: str,
-    also: Sequence[str],
-    held_out: Sequence[str],
-    unknown: Sequence[str],
-) -> Judges:
+def judges(extractor: Extractor, photos: TrainingSet, unknown: Sequence[str]) -> Judges:
     """Validation photos, also shrunk; photos from elsewhere not trained on; and other things."""
-    ids = class_ids(Path(data))
-    collected = [photo for folder in also for photo in collected_photos(Path(folder), ids)]
     sources = {
         "valid": photos.valid,
         "elsewhere, same sources": [photo for photo in photos.calibration if photo.source],
-        "elsewhere, new sources": [photo for photo in collected if photo.source in held_out],
+        "elsewhere, new sources": [photo for photo in photos.held_out if photo.target != UNNAMED],
     }
     known = {name: judged(extractor, found) for name, found in sources.items() if found}
     known["valid, shrunk"] = judged(extractor, photos.valid, shrunk_to=THUMBNAIL)
@@ -125,10 +117,8 @@ def _score(outputs: Outputs) -> np.ndarray:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """In Markdown; shares in percent, AUROC as they are."""
     names = list(rows[0])
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    for row in rows:
-        cells = [_cell(name, row[name]) for name in names]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines = [tables.row(*names), tables.rule(len(names))]
+    lines += [tables.row(*(_cell(name, row[name]) for name in names)) for row in rows]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.command_line import words
 from lib.dataset import UNNAMED, Photo, class_ids, digest, photos_below, spread
 from lib.photo_features import Extractor, Outputs
 from lib.rejection_scores import Reference
@@ -74,9 +75,9 @@ class Material:
 
 def assemble_as_trained(
     data: str,
-    also: Sequence[str] = (),
-    unnamed: Sequence[str] = (),
-    held_out: Sequence[str] = (),
+    also: str | Sequence[str] = (),
+    unnamed: str | Sequence[str] = (),
+    held_out: str | Sequence[str] = (),
     review: str = "",
     corrections: str = "",
 ) -> TrainingSet:
@@ -85,9 +86,9 @@ def assemble_as_trained(
     return assemble(
         root,
         class_ids(root),
-        also=also,
-        unnamed=unnamed,
-        held_out=frozenset(held_out),
+        also=words(also),
+        unnamed=words(unnamed),
+        held_out=frozenset(words(held_out)),
         review=review,
         corrections=corrections,
     )

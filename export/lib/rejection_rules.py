@@ -9,7 +9,6 @@ import numpy as np
 
 from lib.known_score import Score
 from lib.rejection_figures import (
-    fit_temperature,
     known_figures,
     mass_threshold,
     prediction_sets,
@@ -18,6 +17,7 @@ from lib.rejection_figures import (
 )
 from lib.rejection_photos import Judged, Material
 from lib.rejection_scores import fit
+from lib.scores import fit_temperature
 
 _FOLDS = 5
 

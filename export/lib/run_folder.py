@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 
 from lib.curves import plot_curves
+from lib.run_state import write_json
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -33,10 +33,3 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         os.replace(temporary, self._folder / "checkpoint.keras")
         write_json(self._folder / "metrics.json", {"history": self._history})
         plot_curves(self._history, self._folder / "curves.png")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Replace ``path`` as a whole, so that a kill leaves the old or the new one."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flowers_onnx.atomic import replacing
 
@@ -43,5 +44,10 @@ class RunState:
 
     def _write(self) -> None:
         content = {"settings": self._settings, "done": self._done}
-        with replacing(str(self._path)) as temporary:
-            Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_json(self._path, content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace ``path`` as a whole, so that a kill leaves the old or the new one."""
+    with replacing(str(path)) as draft:
+        Path(draft).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

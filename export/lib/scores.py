@@ -15,6 +15,8 @@ from flowers_onnx.record import Record
 from lib.dataset import Photo
 
 BINS = 15
+#: What is tried for the scale of all logits.
+TEMPERATURES = np.geomspace(0.25, 4, 401)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ def class_ids(info: ModelInfo) -> list[str]:
     return [str(label.class_id) for label in info.labels]
 
 
+def shared_ids(script: str, infos: Sequence[ModelInfo]) -> list[str]:
+    """The same of models that have to have the same classes; else raises ``SystemExit``."""
+    first, *others = map(class_ids, infos)
+    if any(other != first for other in others):
+        raise SystemExit(f"{script}: the two models have different classes")
+    return first
+
+
 def ask(classifier: Classifier, photos: Sequence[Photo]) -> Answers:
     """Classify ``photos``, from file to answer."""
     classes = len(classifier.info.labels)
@@ -55,7 +65,7 @@ def ask(classifier: Classifier, photos: Sequence[Photo]) -> Answers:
             row[index[candidate.class_id]] = candidate.confidence
         read.append(photo)
         rows.append(row)
-        known.append(getattr(result, "known", None))
+        known.append(result.known)
     if not rows:
         raise SystemExit(f"no photo can be read, the first for: {failures[0]['error']}")
     return Answers(
@@ -108,6 +118,31 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
         for b in np.unique(bins)
     ]
     return float(sum(gaps))
+
+
+def fit_temperature(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | float = 1.0,
+    candidates: np.ndarray = TEMPERATURES,
+) -> float:
+    """The scale of all logits with the least (weighted) log loss, of rising ``candidates``."""
+    own = logits[np.arange(len(targets)), targets]
+
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
+        top = scaled.max(axis=1)
+        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        return float((weights * (total - own / temperature)).sum())
+
+    low, high = 0, len(candidates) - 1
+    while low < high:  # the loss is convex in 1 / temperature: it falls, then rises
+        middle = (low + high) // 2
+        if loss(candidates[middle]) <= loss(candidates[middle + 1]):
+            high = middle
+        else:
+            low = middle + 1
+    return float(candidates[low])
 
 
 def by_source(answers: Answers) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,15 @@ import numpy as np
 
 from lib.augment import random_view
 from lib.dataset import UNNAMED
+from lib.scores import fit_temperature
 from lib.training_set import TrainingSet
 from lib.views import centre_views
 
 #: With fewer photos that were kept out of training, so many views of those in it are taken.
 ENOUGH = 200
 VIEWS = 2000
+#: Of a network that has learned of smoothed labels: further from 1 than one that was calibrated.
+TEMPERATURES = np.geomspace(0.1, 10, 401)
 
 
 def calibrate(
@@ -37,9 +40,7 @@ def calibrate(
         views, truth = _random_views(photos, pixels, often, size, seed)
     head = classifier.get_layer("logits")
     logits = keras.Model(classifier.input, head.output).predict(views, batch_size=32, verbose=0)
-    candidates = np.geomspace(0.1, 10, 401)
-    losses = [_log_loss(logits / candidate, truth) for candidate in candidates]
-    temperature = float(candidates[int(np.argmin(losses))])
+    temperature = fit_temperature(logits, truth, candidates=TEMPERATURES)
     head.set_weights([weights / temperature for weights in head.get_weights()])
     return temperature
 
@@ -53,9 +54,3 @@ def _random_views(
     chances = often[named] / often[named].sum()
     chosen = rng.choice(named, min(VIEWS, len(named)), p=chances)
     return np.stack([random_view(pixels[i], size, rng) for i in chosen]), truth[chosen]
-
-
-def _log_loss(logits: np.ndarray, truth: np.ndarray) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-logs[np.arange(len(truth)), truth].mean())

@@ -32,7 +32,8 @@ class TrainingSet:
     """Photos by what they are for; ``collections`` says where each of ``train`` is from.
 
     ``valid`` is looked at after each epoch, ``calibration`` fits confidence and thresholds,
-    ``test`` is for the end; nothing is learned of any of them.
+    ``test`` is for the end, ``held_out`` are of the sources that were left out; nothing is
+    learned of any of them.
     """
 
     train: Sequence[Photo]
@@ -40,6 +41,7 @@ class TrainingSet:
     calibration: Sequence[Photo]
     valid: Sequence[Photo]
     test: Sequence[Photo] = ()
+    held_out: Sequence[Photo] = ()
 
     def describe(self) -> str:
         """How many there are, for people."""
@@ -78,7 +80,9 @@ def assemble(
         found[review] = reviewed_photos(Path(review), ids)
     photos: list[Photo] = []
     collections: list[str] = []
+    left: list[Photo] = []
     for collection, its in found.items():
+        left += [photo for photo in its if photo.source in held_out]
         kept = [photo for photo in its if photo.source not in held_out]
         if corrections:
             kept = corrected(kept, Path(corrections), ids)
@@ -92,6 +96,7 @@ def assemble(
         [photo for photo, out in zip(photos, apart, strict=True) if out],
         valid,
         test,
+        left,
     )
 
 

@@ -8,16 +8,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps
 
 from flowers_onnx.metadata import Preprocess
-from flowers_onnx.pixels import crop_and_resize
 from lib.augment import mix, random_view
 from lib.dataset import UNNAMED, Photo
+from lib.photo_classifier import CROP_FRACTION, KERNEL, read_photo
 from lib.sampling import draw
 
-#: How inference takes its square out of a photo.
-CROP_FRACTION, KERNEL = 0.875, "bilinear"
 LABEL_SMOOTHING = 0.1
 #: Share of the batches whose photos are blended with each other.
 MIX_RATE = 0.5
@@ -103,12 +100,7 @@ class Views(keras.utils.PyDataset):  # type: ignore[misc]
 def centre_views(photos: Sequence[Photo], size: int) -> np.ndarray:
     """uint8 ``[N, size, size, 3]``: photos exactly as inference sees them, from file to crop."""
     preprocess = Preprocess(size, CROP_FRACTION, KERNEL)
-    images = []
-    for photo in photos:
-        with Image.open(photo.path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            images.append(np.asarray(crop_and_resize(upright, preprocess)))
-    return np.stack(images)
+    return np.stack([read_photo(photo.path, preprocess) for photo in photos])
 
 
 def validation(views: np.ndarray, truth: np.ndarray, targets: Targets) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from flowers_onnx import Classifier
 from flowers_onnx.serve.trace import review
-from lib import rejection_figures, student
+from lib import student
 from lib.dataset import photos_below
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
@@ -212,9 +212,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         except SystemExit as refused:
             return 1 if refused.code else 0
         return 0
-
-    # Four hundred scales of a thousand logits of a thousand photos, 22 times over, are a minute.
-    monkeypatch.setattr(rejection_figures, "TEMPERATURES", np.geomspace(0.25, 4, 21))
 
     def use(classes: int) -> None:
         monkeypatch.setattr(retrain, "call", lambda script, words: call(script, words, classes))
