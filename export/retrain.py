@@ -3,8 +3,9 @@
     python export/retrain.py DATA --out run/1.1
         [--labels labels.json] [--name flowers] [--version 1.0]
         [--dataset TEXT] [--license_note TEXT] [--review DATASET/review.csv]
-        [--also FOLDER,...] [--unnamed FOLDER,...] [--teacher teacher.npz]
-        [--init model/flowers.keras] [--phases 128x8,160x8,192x10] [--batch 32]
+        [--corrections FILE.csv] [--also FOLDER,...] [--unnamed FOLDER,...]
+        [--teacher teacher.npz] [--init model/flowers.keras]
+        [--phases 128x8,160x8,192x10] [--batch 32]
 
 ``DATA`` is ``train/<class>/*`` and ``valid/<class>/*``; or ``<class>/*``, or a reviewed list,
 of which one photo in ten is set aside to look at. 2 to 1,000 classes, by numbers or by names.
@@ -70,6 +71,7 @@ def retrain(
     dataset: str = "",
     license_note: str = "",
     review: str = "",
+    corrections: str = "",
     also: str = "",
     unnamed: str = "",
     teacher: str = "",
@@ -85,10 +87,12 @@ def retrain(
         labels: names of the classes (default: of their folders).
         version: of the model; ``promote.py`` raises it.
         review: a list of ``flowers trace export`` or ``review.py``, to train on as well.
+        corrections: a list of photos that show another class, or none, as ``docs/errors.csv``.
     """
     folder = Path(out)
     given = {
         "review": review,
+        "corrections": corrections,
         "also": also,
         "unnamed": unnamed,
         "teacher": teacher,
@@ -99,7 +103,7 @@ def retrain(
     flags = {flag: value for flag, value in given.items() if value}
     told = {"name": name, "version": version, "dataset": dataset}
     told["license_note"] = license_note
-    sources = [data, labels, review, teacher, *words(also), *words(unnamed), init]
+    sources = [data, labels, review, corrections, teacher, *words(also), *words(unnamed), init]
     if Path(data).resolve() in [folder.resolve(), *folder.resolve().parents]:
         raise SystemExit(f"retrain: --out {out} is inside {data}, whose photos would count twice")
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +134,7 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
     convert = [keras, data, "--labels", names, *_flags(told), "--out", fp32]
     verify = [data, "--keras_model", keras, "--fp32", fp32, "--int8", int8]
     verify += ["--ship", str(out / "flowers.onnx"), "--out", str(report)]
-    shared = ("also", "unnamed", "review")
+    shared = ("also", "unnamed", "review", "corrections")
     others = {flag: value for flag, value in flags.items() if flag in shared}
     training = ["--out", str(out / "training"), "--save", keras]
     return [
