@@ -28,12 +28,13 @@ import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
 
 from flowers_onnx.metadata import read_info
-from lib import model_metadata, onnx_gates, rejection_graph
+from lib import model_metadata, onnx_gates
 from lib.calibration import METHODS, calibrate, mean_conv_inputs
 from lib.command_line import told
 from lib.dataset import class_ids, list_photos, spread
 from lib.input_quantization import InputQuantization, bypass_scaling, find_input_quantization
 from lib.photo_classifier import PhotoClassifier, read_photo
+from lib.rejection import graph as rejection_graph
 from lib.weight_quantization import RANGES, correct_biases, weight_scales
 
 #: Left in float32 after the last convolution: nothing to gain there, and the embedding

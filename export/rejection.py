@@ -31,13 +31,15 @@ import fire
 import onnx
 
 from flowers_onnx.metadata import Preprocess, Rejection, SetRule, read_info
-from lib import model_metadata, onnx_gates, rejection_graph, rejection_measure
+from lib import model_metadata, onnx_gates
 from lib.command_line import joined_flags, told, words
 from lib.photo_classifier import CROP_FRACTION, KERNEL
 from lib.photo_features import Extractor
-from lib.rejection_measure import judges
-from lib.rejection_photos import assemble_as_trained, gather
-from lib.rejection_rules import Limits, find
+from lib.rejection import graph as rejection_graph
+from lib.rejection import measure as rejection_measure
+from lib.rejection.measure import judges
+from lib.rejection.photos import assemble_as_trained, gather
+from lib.rejection.rules import Limits, find
 
 Words = str | Sequence[str]
 OWN_REFUSED, RIGHT_REFUSED, COVERAGE = 2.0, 6.0, 0.99

@@ -30,9 +30,10 @@ import onnx
 from optimize import optimize
 
 from flowers_onnx.metadata import read_info
-from lib import model_metadata, onnx_gates, rejection_graph
+from lib import model_metadata, onnx_gates
 from lib.dataset import class_ids, list_photos
 from lib.photo_classifier import PhotoClassifier, read_photo
+from lib.rejection import graph as rejection_graph
 
 MAX_DIFFERENCE = 1e-3
 MAX_LOSS = 0.3  # percentage points

@@ -36,7 +36,7 @@ def onnx_file(properties: dict[str, str], graph: bytes = b"", *, opset: bytes = 
 def constant_model(
     path: Path, values: Sequence[float], shape: Sequence[int], score: bytes = b"", /, **more: str
 ) -> Path:
-    """The shipped model's metadata over a graph that gives ``values`` for any photo.
+    """The shipped model's metadata, less its rules, over a graph that gives ``values`` for any photo.
 
     ``score`` is what else is in the graph, ``more`` in the metadata.
     """
@@ -48,7 +48,8 @@ def constant_model(
         + field(12, _value("probabilities", _FLOAT, ["a", "b", "c"][: len(shape)]))
         + score
     )
-    properties = read_properties(find_model()) | more
+    told = read_properties(find_model())
+    properties = {name: told[name] for name in told.keys() - {"rejection", "prediction_set"}} | more
     path.write_bytes(onnx_file(properties, graph, opset=field(8, number(2, 17))))
     return path
 

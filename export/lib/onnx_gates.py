@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import onnx
 
 INPUT, PROBABILITIES, FEATURES = "image", "probabilities", "features"
-#: Float32 ``[N]``, in a file that can tell what it doesn't know: see ``rejection_graph.py``.
+#: Float32 ``[N]``, in a file that can tell what it doesn't know: see ``rejection/graph.py``.
 KNOWN_SCORE = "known_score"
 BATCH = "N"
 

@@ -16,14 +16,15 @@ from rejection import add, compare, measure
 
 from flowers_onnx import Classifier, Query
 from flowers_onnx.metadata import read_info
-from lib import onnx_gates, rejection_graph
-from lib.known_score import LARGEST_WEIGHT
+from lib import onnx_gates
 from lib.photo_classifier import PhotoClassifier, read_photo
 from lib.photo_features import Extractor, Outputs
-from lib.rejection_figures import auroc, mass_threshold, prediction_sets, quantile, softmax
-from lib.rejection_photos import Judged, Material
-from lib.rejection_rules import Limits, find
-from lib.rejection_scores import Reference
+from lib.rejection import graph as rejection_graph
+from lib.rejection.figures import auroc, mass_threshold, prediction_sets, quantile, softmax
+from lib.rejection.known_score import LARGEST_WEIGHT
+from lib.rejection.photos import Judged, Material
+from lib.rejection.rules import Limits, find
+from lib.rejection.scores import Reference
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from lib.known_score import Score
-from lib.rejection_figures import (
+from lib.rejection.figures import (
     known_figures,
     mass_threshold,
     prediction_sets,
     quantile,
     softmax,
 )
-from lib.rejection_photos import Judged, Material
-from lib.rejection_scores import fit
+from lib.rejection.known_score import Score
+from lib.rejection.photos import Judged, Material
+from lib.rejection.scores import fit
 from lib.scores import fit_temperature
 
 _FOLDS = 5

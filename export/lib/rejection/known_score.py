@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lib.photo_features import Outputs
-from lib.rejection_figures import moments, softmax
+from lib.rejection.figures import moments, softmax
 
 #: Two products of 255 and 64 fit the int16 in which processors without VNNI add pairs.
 LARGEST_WEIGHT = 63

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lib.known_score import CONFIDENCE, PROTOTYPES, ZERO_POINT, Score
 from lib.onnx_gates import BATCH, FEATURES, KNOWN_SCORE, PROBABILITIES, softmax_of
+from lib.rejection.known_score import CONFIDENCE, PROTOTYPES, ZERO_POINT, Score
 
 #: All that is added is named so, and can be taken out again.
 _PREFIX = "known/"

@@ -12,7 +12,7 @@ import numpy as np
 from lib.command_line import words
 from lib.dataset import UNNAMED, Photo, class_ids, digest, photos_below, spread
 from lib.photo_features import Extractor, Outputs
-from lib.rejection_scores import Reference
+from lib.rejection.scores import Reference
 from lib.training_set import TrainingSet, assemble
 
 #: With fewer photos kept out of training, views of those in it set the threshold.

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
-from lib.known_score import LARGEST_WEIGHT, PROTOTYPES, ZERO_POINT, Score, directions
 from lib.photo_features import Outputs
-from lib.rejection_figures import moments, softmax
+from lib.rejection.figures import moments, softmax
+from lib.rejection.known_score import LARGEST_WEIGHT, PROTOTYPES, ZERO_POINT, Score, directions
 
 Scorer = Callable[[Outputs], np.ndarray]
 _CHUNK = 512

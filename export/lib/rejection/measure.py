@@ -13,7 +13,7 @@ from flowers_onnx.metadata import ModelInfo
 from lib import tables
 from lib.dataset import UNNAMED
 from lib.photo_features import Extractor, Outputs
-from lib.rejection_figures import (
+from lib.rejection.figures import (
     auroc,
     known_figures,
     other_figures,
@@ -21,9 +21,9 @@ from lib.rejection_figures import (
     quantile,
     softmax,
 )
-from lib.rejection_photos import Judged, Material, judged, unseen
-from lib.rejection_rules import Limits, threshold_for
-from lib.rejection_scores import compared
+from lib.rejection.photos import Judged, Material, judged, unseen
+from lib.rejection.rules import Limits, threshold_for
+from lib.rejection.scores import compared
 from lib.training_set import TrainingSet
 
 #: The short side of thumbnails on the web, to which known photos are shrunk for a fair comparison.
