@@ -5,7 +5,7 @@
         [--dataset TEXT] [--license_note TEXT] [--review DATASET/review.csv]
         [--corrections FILE.csv] [--also FOLDER,...] [--unnamed FOLDER,...]
         [--teacher teacher.npz] [--init model/flowers.keras]
-        [--phases 128x8,160x8,192x10] [--batch 32]
+        [--phases 128x8,160x8,192x10] [--image_size 208] [--batch 32]
 
 ``DATA`` is ``train/<class>/*`` and ``valid/<class>/*``; or ``<class>/*``, or a reviewed list,
 of which one photo in ten is set aside to look at. 2 to 1,000 classes, by numbers or by names.
@@ -77,6 +77,7 @@ def retrain(
     teacher: str = "",
     init: str = "",
     phases: str = "",
+    image_size: int = 0,
     batch: int = 0,
 ) -> None:
     """Make every file of a model in ``out``.
@@ -98,6 +99,7 @@ def retrain(
         "teacher": teacher,
         "init": init,
         "phases": phases,
+        "image_size": str(image_size or ""),
         "batch": str(batch or ""),
     }
     flags = {flag: value for flag, value in given.items() if value}

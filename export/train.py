@@ -4,7 +4,8 @@
         [--also FOLDER,...] [--unnamed FOLDER,...] [--holdout_source NAME,...]
         [--review DATASET/review.csv] [--corrections docs/errors.csv] [--teacher teacher.npz]
         [--init model/flowers.keras]
-        [--phases 128x8,160x8,192x10] [--backbone efficientnet-lite0] [--protocol official]
+        [--phases 128x8,160x8,192x10] [--image_size 208] [--backbone efficientnet-lite0]
+        [--protocol official]
 
 ``DATA`` holds ``train/<class>/*.jpg`` and ``valid/<class>/*.jpg``; ``--also`` adds folders of
 ``<class>/*`` from elsewhere, ``--unnamed`` photos of none of the classes, ``--review`` those that
@@ -60,6 +61,7 @@ def train(
     init: str = "",
     backbone: str = "efficientnet-lite0",
     phases: str = "128x8,160x8,192x10",
+    image_size: int = 0,
     frozen_through: str = "block2",
     strength: float = 1.0,
     batch: int = 32,
@@ -72,6 +74,7 @@ def train(
     """Fine-tune ``backbone`` on ``data`` and save the Keras model to ``save``.
 
     ``phases`` is a list of SIZExEPOCHS: small images first, since they cost least.
+    ``image_size`` is what the saved network takes; by default what ``backbone`` is made for.
     ``frozen_through`` names the last block that keeps its first weights: ImageNet's, or those of
     ``init``. ``strength``, 0 to 1, is how often photos are made worse or blended, as a share of
     the usual: less of it suits a network that has seen much. ``protocol`` is ``folders``, or
@@ -99,7 +102,7 @@ def train(
     targets = _targets(photos, len(ids), teacher, teacher_weight)
     often = weights(photos.train, photos.collections)
     pixels = [decode(photo.path) for photo in photos.train]
-    size = VARIANTS[backbone].image_size
+    size = image_size or VARIANTS[backbone].image_size
     truth = np.array([photo.target for photo in photos.valid])
     valid = validation(centre_views(photos.valid, size), truth, targets)
 
@@ -124,12 +127,12 @@ def train(
         student.compile_model(model, adam, embedding_weight)
 
     first = 0
-    for image_size, epochs in plan:
+    for phase_size, epochs in plan:
         last = first + epochs
         if len(history) < last:
             start = max(first, len(history))
             model.fit(
-                Views(pixels, targets, often, image_size, batch, seed + 2 + start, strength),
+                Views(pixels, targets, often, phase_size, batch, seed + 2 + start, strength),
                 initial_epoch=start,
                 epochs=last,
                 validation_data=valid,
@@ -138,7 +141,7 @@ def train(
                 callbacks=[keras.callbacks.SwapEMAWeights(), Checkpoint(folder, history)],
             )
         first = last
-    classifier = student.averaged(model, backbone, len(ids))
+    classifier = student.averaged(model, backbone, len(ids), size)
     temperature = calibrate(classifier, photos, pixels, often, seed)
     write_json(folder / "metrics.json", {"history": history, "temperature": temperature})
     Path(save).parent.mkdir(parents=True, exist_ok=True)

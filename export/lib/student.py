@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from lib.efficientnet_lite import VARIANTS, build, load_imagenet, source_weights
+from lib.efficientnet_lite import build, load_imagenet, source_weights
 from lib.views import Targets
 
 EMA_MOMENTUM = 0.998
@@ -47,11 +47,11 @@ def with_targets(classifier: keras.Model, targets: Targets) -> keras.Model:
     return keras.Model(classifier.input, heads)
 
 
-def averaged(model: keras.Model, backbone: str, classes: int) -> keras.Model:
-    """The classifier alone, with the averaged weights and a fixed input size."""
+def averaged(model: keras.Model, backbone: str, classes: int, size: int) -> keras.Model:
+    """The classifier alone, with the averaged weights, for inputs of ``size`` pixels."""
     # Keras does this at the end of `fit`, but not after a resume with nothing left to train.
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    classifier = build(backbone, classes, VARIANTS[backbone].image_size)
+    classifier = build(backbone, classes, size)
     classifier.set_weights(model.get_layer(backbone).get_weights())
     return classifier
 
