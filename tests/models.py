@@ -36,19 +36,20 @@ def onnx_file(properties: dict[str, str], graph: bytes = b"", *, opset: bytes = 
 def constant_model(
     path: Path, values: Sequence[float], shape: Sequence[int], score: bytes = b"", /, **more: str
 ) -> Path:
-    """The shipped model's metadata, less its rules, over a graph that gives ``values`` for any photo.
+    """The shipped model's metadata, less its rules; ``values`` for any photo.
 
     ``score`` is what else is in the graph, ``more`` in the metadata.
     """
+    told = read_properties(find_model())
+    side = int(told["input_size"])
     graph = (
         _node("Identity", "values", "probabilities")
         + field(2, b"constant")
         + _tensor("values", values, shape)
-        + field(11, _value("image", _UINT8, ["N", 224, 224, 3]))
+        + field(11, _value("image", _UINT8, ["N", side, side, 3]))
         + field(12, _value("probabilities", _FLOAT, ["a", "b", "c"][: len(shape)]))
         + score
     )
-    told = read_properties(find_model())
     properties = {name: told[name] for name in told.keys() - {"rejection", "prediction_set"}} | more
     path.write_bytes(onnx_file(properties, graph, opset=field(8, number(2, 17))))
     return path

@@ -65,17 +65,19 @@ def test_the_forms_of_labels_are_pinned(flowers: Run) -> None:
     }
     assert outputs["csv"].splitlines()[:2] == [
         "class_id,label,scientific_name,genus,family",
-        "1,onagra rosada,Oenothera speciosa,,",
+        "1,onagra rosada,Oenothera speciosa,Oenothera,Onagraceae",
     ]
     row = (
         '{"class_id": 7, "label": "orquídea mariposa", "scientific_name": "Phalaenopsis amabilis", '
-        '"genus": null, "family": null}'
+        '"genus": "Phalaenopsis", "family": "Orchidaceae"}'
     )
     assert row in outputs["jsonl"].splitlines()
     assert outputs["json"].startswith('[\n {\n  "class_id": 1,\n  "label": "onagra rosada",\n')
     assert '"label": "orquídea mariposa"' in outputs["json"]
     assert re.search(
-        r"^7 +orquídea mariposa +Phalaenopsis amabilis$", outputs["text"], re.MULTILINE
+        r"^7 +orquídea mariposa +Phalaenopsis amabilis +Phalaenopsis +Orchidaceae$",
+        outputs["text"],
+        re.MULTILINE,
     )
 
 

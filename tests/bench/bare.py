@@ -13,6 +13,7 @@ import onnxruntime
 from PIL import Image
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-image = Image.open(sys.argv[2]).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
+_, *size, _ = session.get_inputs()[0].shape
+image = Image.open(sys.argv[2]).convert("RGB").resize(size, Image.Resampling.BILINEAR)
 (probabilities,) = session.run(["probabilities"], {"image": np.asarray(image)[None]})
 print(int(probabilities[0].argmax()))

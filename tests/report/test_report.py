@@ -32,7 +32,7 @@ from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import SUFFIXES
 from flowers_onnx.tables.reading import read_results
 
-MODEL = "flowers-lite0/1.0-int8"
+MODEL = "flowers-lite0/1.1-int8"
 LABELS = [label for label in read_info(find_model()).labels if label.scientific_name]
 
 HOSTILE = [

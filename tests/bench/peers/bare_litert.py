@@ -11,7 +11,9 @@ from PIL import Image
 
 interpreter = Interpreter(sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
-image = Image.open(sys.argv[2]).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
-interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.asarray(image)[None])
+(source,) = interpreter.get_input_details()
+_, *size, _ = source["shape"]
+image = Image.open(sys.argv[2]).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+interpreter.set_tensor(source["index"], np.asarray(image)[None])
 interpreter.invoke()
 print(int(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].argmax()))

@@ -17,10 +17,11 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 
+from flowers_onnx.metadata import read_info
 from flowers_onnx.pixels import Pixels
 
 ROOT = Path(__file__).parents[3]
-SIZE = 224
+SIZE = read_info(ROOT / "model/flowers.onnx").preprocess.size
 CLASSES = 102
 
 Run = Callable[[Pixels], np.ndarray]
