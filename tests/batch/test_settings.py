@@ -17,7 +17,7 @@ from support import ROOT, Run, make_row, noise_pictures, result_sink
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.errors import UsageError
-from flowers_onnx.metadata import Label, ModelInfo, Preprocess, Rejection
+from flowers_onnx.metadata import Label, ModelInfo, Preprocess, Rejection, read_info
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables import SUFFIXES
@@ -200,7 +200,7 @@ def test_the_command_refuses_and_a_flag_allows(flowers: Run, album: Path, tmp_pa
     fp32 = ROOT / "model" / "flowers-fp32.onnx"
     done = flowers("batch", album, "--out", "moved.jsonl", "--model", fp32)
     assert done.returncode == 2
-    assert b"this run has flowers-lite0/1.0;" in done.stderr
+    assert f"this run has {read_info(fp32).id};".encode() in done.stderr
 
 
 def test_a_min_confidence_is_told_by_the_record(flowers: Run, album: Path, tmp_path: Path) -> None:
