@@ -50,7 +50,8 @@ def constant_model(
         + field(12, _value("probabilities", _FLOAT, ["a", "b", "c"][: len(shape)]))
         + score
     )
-    properties = {name: told[name] for name in told.keys() - {"rejection", "prediction_set"}} | more
+    rules = ("rejection", "prediction_set")
+    properties = {name: value for name, value in told.items() if name not in rules} | more
     path.write_bytes(onnx_file(properties, graph, opset=field(8, number(2, 17))))
     return path
 

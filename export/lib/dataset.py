@@ -101,22 +101,34 @@ def reviewed(review: Path) -> list[tuple[Path, str]]:
         raise SystemExit(str(error)) from error
 
 
-def corrected(photos: list[Photo], corrections: Path, ids: list[str]) -> list[Photo]:
-    """``photos`` as what they show, where that isn't what their folder says.
+def read_corrections(path: Path, photos: list[Photo], ids: list[str]) -> dict[str, str]:
+    """What photos show, where that isn't what their folder says, by folder and name.
 
-    ``corrections`` is a CSV with the columns ``photo`` (``96/image_07674.jpg``) and ``shows``: a
-    class, ``none`` for none of them, which is left out, or nothing.
+    ``path`` is a CSV with the columns ``photo`` (``96/image_07674.jpg``) and ``shows``: a class,
+    ``none`` for none of them, or nothing. Raises ``SystemExit`` for another class, and if it is
+    about none of ``photos``.
     """
-    with corrections.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         shows = {row["photo"]: row["shows"] for row in csv.DictReader(file) if row["shows"]}
     if strange := sorted(set(shows.values()) - {*ids, "none"}):
-        raise SystemExit(f"{corrections}: {strange[0]} is no class of DATA")
+        raise SystemExit(f"{path}: {strange[0]} is no class of DATA")
+    if shows and shows.keys().isdisjoint(map(_name, photos)):
+        raise SystemExit(f"{path}: no photo is there that it names, such as {next(iter(shows))}")
+    return shows
+
+
+def corrected(photos: list[Photo], shows: dict[str, str], ids: list[str]) -> list[Photo]:
+    """``photos`` as what they show, less those that show none of the classes."""
     right = []
     for photo in photos:
-        shown = shows.get(f"{photo.path.parent.name}/{photo.path.name}")
+        shown = shows.get(_name(photo))
         if shown != "none":
             right.append(replace(photo, target=ids.index(shown)) if shown else photo)
     return right
+
+
+def _name(photo: Photo) -> str:
+    return f"{photo.path.parent.name}/{photo.path.name}"
 
 
 def spread(photos: list[Photo]) -> list[Photo]:

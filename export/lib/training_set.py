@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from lib.dataset import (
@@ -17,6 +18,7 @@ from lib.dataset import (
     digest,
     for_calibration,
     list_photos,
+    read_corrections,
     reviewed_photos,
     unnamed_photos,
     without_duplicates,
@@ -78,14 +80,16 @@ def assemble(
     found |= {folder: unnamed_photos(Path(folder)) for folder in unnamed}
     if review:
         found[review] = reviewed_photos(Path(review), ids)
+    shows: dict[str, str] = {}
+    if corrections:
+        shows = read_corrections(Path(corrections), [*chain(*found.values())], ids)
     photos: list[Photo] = []
     collections: list[str] = []
     left: list[Photo] = []
     for collection, its in found.items():
         left += [photo for photo in its if photo.source in held_out]
         kept = [photo for photo in its if photo.source not in held_out]
-        if corrections:
-            kept = corrected(kept, Path(corrections), ids)
+        kept = corrected(kept, shows, ids)
         kept = without_duplicates(kept, [*valid, *test, *photos])
         photos += kept
         collections += [collection] * len(kept)

@@ -56,11 +56,12 @@ def main(
     one, several = Network(model, 1), Network(model, cores)
     spinning = _spinning(model, cores)
     feeds = {"image": image}
+    outputs = [each.name for each in one.get_outputs() if each.name != "features"]
 
     def alone(run: Callable[..., Any]) -> Callable[[], None]:
         def work() -> None:
             with PHOTOS:
-                run(["probabilities"], feeds)
+                run(outputs, feeds)
 
         return work
 

@@ -42,9 +42,13 @@ def main(folder: str, *, rounds: int = 20, block: int = 25, photos: int = 10_000
 
 def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> None:
     classifier = Classifier()
-    preprocess = classifier.info.preprocess
+    info, preprocess = classifier.info, classifier.info.preprocess
     session = Session(
-        classifier.info.path, preprocess.size, len(classifier.info.labels), cores=allowed_cpus()
+        info.path,
+        preprocess.size,
+        len(info.labels),
+        scored=info.rejection is not None,
+        cores=allowed_cpus(),
     )
 
     def bare(path: str) -> None:

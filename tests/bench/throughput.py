@@ -75,7 +75,8 @@ def main(folder: str, *, rounds: int = 10, photos: int = 400) -> None:
 def _bare(paths: list[str]) -> Callable[[], None]:
     """Decoding and inference, and nothing else."""
     info = Classifier(threads=1).info
-    session = Session(info.path, info.preprocess.size, len(info.labels))
+    scored = info.rejection is not None
+    session = Session(info.path, info.preprocess.size, len(info.labels), scored=scored)
 
     def work() -> None:
         for path in paths:

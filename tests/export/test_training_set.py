@@ -84,6 +84,9 @@ def test_a_photo_is_what_it_shows(data: Path) -> None:
     corrections.write_text("photo,shows\n2/0.png,3\n")
     with pytest.raises(SystemExit, match="3 is no class"):
         assemble(data, ["1", "2"], corrections=str(corrections))
+    corrections.write_text("photo,shows\ntrain/2/0.png,1\n")
+    with pytest.raises(SystemExit, match="no photo is there that it names, such as train/2/0"):
+        assemble(data, ["1", "2"], corrections=str(corrections))
 
 
 def test_the_official_split(data: Path) -> None:

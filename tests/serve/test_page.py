@@ -221,7 +221,9 @@ def test_a_photo_gets_its_name(browser: Chromium, server: Server, sample: Path) 
     assert texts(tab, ".latin") == ["Dahlia spp."]
     assert texts(tab, ".best b") == [f"{sure}\N{NO-BREAK SPACE}%"]
     assert len(texts(tab, ".others li")) == 4
-    assert tab.evaluate("document.querySelector('.best rect').getAttribute('width')")[:2] == str(sure)
+    assert tab.evaluate("document.querySelector('.best rect').getAttribute('width')")[:2] == str(
+        sure
+    )
     assert texts(tab, ".file") == ["dahlia.jpg"]
     assert tab.evaluate("document.querySelector('#cards img').naturalWidth") == 280
     said = "document.getElementById('said').textContent"

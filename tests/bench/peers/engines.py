@@ -21,7 +21,8 @@ from flowers_onnx.metadata import read_info
 from flowers_onnx.pixels import Pixels
 
 ROOT = Path(__file__).parents[3]
-SIZE = read_info(ROOT / "model/flowers.onnx").preprocess.size
+_INFO = read_info(ROOT / "model/flowers.onnx")
+SIZE = _INFO.preprocess.size
 CLASSES = 102
 
 Run = Callable[[Pixels], np.ndarray]
@@ -46,7 +47,8 @@ def _flowers(path: Path, threads: int) -> Run:
     from flowers_onnx.network import PHOTOS
     from flowers_onnx.runtime import Session
 
-    session = Session(str(path), SIZE, CLASSES, cores=threads)
+    scored = _INFO.rejection is not None
+    session = Session(str(path), SIZE, CLASSES, scored=scored, cores=threads)
 
     def run(pixels: Pixels) -> np.ndarray:
         with PHOTOS:  # one photo at a time, as for all engines here
