@@ -54,13 +54,7 @@ class Classifier:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(
-            self.info.path,
-            self.info.preprocess.size,
-            len(self.info.labels),
-            scored=self.info.rejection is not None,
-            cores=min(self.threads, cpus),
-        )
+        self._session = Session(self.info, cores=min(self.threads, cpus))
 
     def __getstate__(self) -> dict[str, Any]:
         path = self.info.path

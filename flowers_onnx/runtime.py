@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowers_onnx.errors import ImageError, ModelError
+from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.network import Network
 from flowers_onnx.pixels import Pixels
 
@@ -23,14 +24,13 @@ class Session:
     Photos side by side, which is how threads are used here, take a core each: on two, each would
     take 9 % more of them. A photo that is alone takes up to ``cores`` (``network.py``).
 
-    ``size`` is that of the input, in pixels, ``classes`` the width of the output; ``scored``
-    tells whether the file has to give a known score too. Raises ``ModelError`` if the file
-    can't be loaded, or says that it takes or gives something else.
+    Raises ``ModelError`` if the file can't be loaded, or takes or gives something else than its
+    metadata say: with a rule for rejection it has to give a known score too.
     """
 
-    def __init__(
-        self, path: str, size: int, classes: int, *, scored: bool = False, cores: int = 1
-    ) -> None:
+    def __init__(self, info: ModelInfo, *, cores: int = 1) -> None:
+        path, size, classes = info.path, info.preprocess.size, len(info.labels)
+        scored = info.rejection is not None
         try:
             self._session = Network(path, cores)
         except Exception as error:  # onnxruntime's errors have no common base

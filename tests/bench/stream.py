@@ -42,14 +42,8 @@ def main(folder: str, *, rounds: int = 20, block: int = 25, photos: int = 10_000
 
 def _overhead(stream: _Stream, paths: list[str], rounds: int, block: int) -> None:
     classifier = Classifier()
-    info, preprocess = classifier.info, classifier.info.preprocess
-    session = Session(
-        info.path,
-        preprocess.size,
-        len(info.labels),
-        scored=info.rejection is not None,
-        cores=allowed_cpus(),
-    )
+    preprocess = classifier.info.preprocess
+    session = Session(classifier.info, cores=allowed_cpus())
 
     def bare(path: str) -> None:
         with PHOTOS, open(path, "rb") as file:  # alone, as the stream's

@@ -75,8 +75,7 @@ def main(folder: str, *, rounds: int = 10, photos: int = 400) -> None:
 def _bare(paths: list[str]) -> Callable[[], None]:
     """Decoding and inference, and nothing else."""
     info = Classifier(threads=1).info
-    scored = info.rejection is not None
-    session = Session(info.path, info.preprocess.size, len(info.labels), scored=scored)
+    session = Session(info)
 
     def work() -> None:
         for path in paths:

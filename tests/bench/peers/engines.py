@@ -21,9 +21,7 @@ from flowers_onnx.metadata import read_info
 from flowers_onnx.pixels import Pixels
 
 ROOT = Path(__file__).parents[3]
-_INFO = read_info(ROOT / "model/flowers.onnx")
-SIZE = _INFO.preprocess.size
-CLASSES = 102
+SIZE = read_info(ROOT / "model/flowers.onnx").preprocess.size
 
 Run = Callable[[Pixels], np.ndarray]
 #: Arguments: the model file, the number of threads.
@@ -47,8 +45,7 @@ def _flowers(path: Path, threads: int) -> Run:
     from flowers_onnx.network import PHOTOS
     from flowers_onnx.runtime import Session
 
-    scored = _INFO.rejection is not None
-    session = Session(str(path), SIZE, CLASSES, scored=scored, cores=threads)
+    session = Session(read_info(path), cores=threads)
 
     def run(pixels: Pixels) -> np.ndarray:
         with PHOTOS:  # one photo at a time, as for all engines here
