@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from answers import simd_level
 from chromium import CHROMIUM, Chromium
+from fakes.bigquery import BigQueryFake
 from fakes.server import Fake
 from support import FLOWERS, PATIENCE, SAMPLE, Run, lacks
 
@@ -67,6 +68,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         pytest.skip(lacks("chromium-headless-shell"))
     with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
         yield chromium
+
+
+@pytest.fixture
+def bigquery(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
+    """The BigQuery that this process, and what it starts, talks to."""
+    with BigQueryFake() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture

@@ -230,38 +230,30 @@ def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         open_journal(str(path), "1.0")
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    with BigQueryFake() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
+def columns(bigquery: BigQueryFake) -> list[str]:
+    return [each["name"] for each in bigquery.tables[TABLE].resource["schema"]["fields"]]
 
 
-def columns(fake: BigQueryFake) -> list[str]:
-    return [each["name"] for each in fake.tables[TABLE].resource["schema"]["fields"]]
-
-
-def test_a_table_of_1_0_gets_the_columns(fake: BigQueryFake, tmp_path: Path) -> None:
-    older.fill(fake, TABLE, old(1, 3))
+def test_a_table_of_1_0_gets_the_columns(bigquery: BigQueryFake, tmp_path: Path) -> None:
+    older.fill(bigquery, TABLE, old(1, 3))
     with output(URI, tmp_path / "j") as made:
         assert not made.claim(Item("gs://b/1.jpg", "1"))
         made.publish()
-    assert columns(fake) == list(old(1)[0])  # only who writes changes it
+    assert columns(bigquery) == list(old(1)[0])  # only who writes changes it
     with output(URI, tmp_path / "j") as made:
         add(made, 4)
         made.publish()
-    assert columns(fake) == [*old(1)[0], *NEW]
-    assert [each.get("known") for each in fake.rows(TABLE)] == [None, None, True]
+    assert columns(bigquery) == [*old(1)[0], *NEW]
+    assert [each.get("known") for each in bigquery.rows(TABLE)] == [None, None, True]
     samples = list(result_sink(URI).sample())
     assert samples[:2] == extended(old(1, 3))
     assert samples[2] == row(4)
-    assert sum(request.startswith("PATCH") for request in fake.requests) == 1
+    assert sum(request.startswith("PATCH") for request in bigquery.requests) == 1
 
 
-def test_two_runs_extend_a_table_at_the_same_time(fake: BigQueryFake, tmp_path: Path) -> None:
-    older.fill(fake, TABLE, old(1))
-    table = fake.tables[TABLE].resource
+def test_two_runs_extend_a_table_at_the_same_time(bigquery: BigQueryFake, tmp_path: Path) -> None:
+    older.fill(bigquery, TABLE, old(1))
+    table = bigquery.tables[TABLE].resource
 
     def change(request: str) -> None:
         if request.startswith("PATCH") and table["etag"] == "first":
@@ -269,26 +261,28 @@ def test_two_runs_extend_a_table_at_the_same_time(fake: BigQueryFake, tmp_path: 
             own = {"name": "mine", "type": "STRING", "mode": "NULLABLE"}
             table["schema"] = {"fields": [*table["schema"]["fields"], own]}
 
-    fake.before = change
+    bigquery.before = change
     with output(URI, tmp_path / "j") as made:
         add(made, 4)
         made.publish()
-    assert columns(fake) == [*old(1)[0], "mine", *NEW]
-    assert len(fake.rows(TABLE)) == 2
+    assert columns(bigquery) == [*old(1)[0], "mine", *NEW]
+    assert len(bigquery.rows(TABLE)) == 2
 
 
-def test_who_may_not_change_a_table_is_told_the_remedy(fake: BigQueryFake, tmp_path: Path) -> None:
-    older.fill(fake, TABLE, old(1))
-    fake.fail("403", "PATCH")
+def test_who_may_not_change_a_table_is_told_the_remedy(
+    bigquery: BigQueryFake, tmp_path: Path
+) -> None:
+    older.fill(bigquery, TABLE, old(1))
+    bigquery.fail("403", "PATCH")
     with pytest.raises(OutputError, match=r"earlier version.* Denied.*roles/bigquery\.dataEditor"):
         result_sink(URI).publish([row(4)])
-    assert fake.rows(TABLE) == [older.typed(each) for each in old(1)]
+    assert bigquery.rows(TABLE) == [older.typed(each) for each in old(1)]
     result_sink(URI).publish([row(4)])
 
 
-def test_what_1_0_was_about_to_load_is_loaded_once(fake: BigQueryFake, tmp_path: Path) -> None:
+def test_what_1_0_was_about_to_load_is_loaded_once(bigquery: BigQueryFake, tmp_path: Path) -> None:
     """The job of the killed run is found by its id, which is made from its rows as 1.0 has them."""
-    older.fill(fake, TABLE, old(1))
+    older.fill(bigquery, TABLE, old(1))
     rows = [older.typed(each) for each in old(2, 3)]
     identity = "project:dataset.results 2025-11-24 16:00:00.123000+00:00\n"
     lines = "".join(to_json(each) + "\n" for each in rows)
@@ -297,6 +291,6 @@ def test_what_1_0_was_about_to_load_is_loaded_once(fake: BigQueryFake, tmp_path:
         (tmp_path / "j").write_bytes(older.journal(old(2, 3), complete=True))
         with output(URI, tmp_path / "j"):
             pass
-    assert list(fake.jobs) == [f"flowers-{digest}-0"]
-    assert fake.jobs[f"flowers-{digest}-0"].data.decode() == lines
-    assert len(fake.rows(TABLE)) == 3
+    assert list(bigquery.jobs) == [f"flowers-{digest}-0"]
+    assert bigquery.jobs[f"flowers-{digest}-0"].data.decode() == lines
+    assert len(bigquery.rows(TABLE)) == 3

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.bigquery import BigQueryFake
 from support import ROOT, Run, make_row, noise_pictures, result_sink
 
 from flowers_onnx.batch.output import Output
@@ -68,14 +67,6 @@ CHANGED = {
         replace(MODEL, labels=(Label(1, "dog", None, None), *LABELS[1:])), Query(2)
     ),
 }
-
-
-@pytest.fixture
-def bigquery(monkeypatch: pytest.MonkeyPatch) -> Iterable[None]:
-    with BigQueryFake() as fake:
-        for name, value in fake.env.items():
-            monkeypatch.setenv(name, value)
-        yield
 
 
 @pytest.mark.usefixtures("bigquery")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.bigquery import BigQueryFake
 from serving import Server, StartServer, serving
 
 
@@ -38,15 +37,6 @@ def start_server() -> Iterator[StartServer]:
         yield start
         for one in started:
             assert "Traceback" not in one.stderr + one.stdout
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    """The BigQuery that this process talks to."""
-    with BigQueryFake() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -96,14 +95,6 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path) -> Served:
     return Served(str(tmp_path))
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryFake]:
-    with BigQueryFake() as fake:
-        for variable, value in fake.env.items():
-            monkeypatch.setenv(variable, value)
-        yield fake
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -259,34 +250,34 @@ def test_rows_of_a_file(served: Served, suffix: str, tmp_path: Path) -> None:
 
 
 def test_rows_of_a_table(
-    served: Served, service: BigQueryFake, capsys: pytest.CaptureFixture[str]
+    served: Served, bigquery: BigQueryFake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert served.forget(name(77), to=URI) == 1  # no table yet
     load.run(LoadOptions(served.trace, URI))
     assert served.forget(name(8), served.bob, to=URI, dry_run=True) == 0
     assert f"4 rows of {URI}: would be deleted" in capsys.readouterr().out
-    assert len(service.rows(TABLE)) == 9
+    assert len(bigquery.rows(TABLE)) == 9
     assert served.forget(name(8), served.bob, to=URI) == 0
     gone = (served.ada, served.bob)
     left = [each for each in served.rows if each["sha256"] not in gone]
-    assert service.rows(TABLE) == as_loaded(left)
+    assert bigquery.rows(TABLE) == as_loaded(left)
     assert f"4 rows of {URI}: deleted" in capsys.readouterr().out
 
 
-def test_rows_that_were_inserted_a_moment_ago(served: Served, service: BigQueryFake) -> None:
+def test_rows_that_were_inserted_a_moment_ago(served: Served, bigquery: BigQueryFake) -> None:
     load.run(LoadOptions(served.trace, URI))
-    service.streaming_buffer = True
+    bigquery.streaming_buffer = True
     with pytest.raises(OutputError, match=r"90 minutes.*run this command again"):
         served.forget(name(2), to=URI)
     assert name(2) not in str(served.left())
-    service.streaming_buffer = False
+    bigquery.streaming_buffer = False
     assert served.forget(name(2), to=URI) == 0
-    assert name(2) not in str(service.rows(TABLE))
+    assert name(2) not in str(bigquery.rows(TABLE))
 
 
-def test_a_load_under_way_is_waited_for(served: Served, service: BigQueryFake) -> None:
+def test_a_load_under_way_is_waited_for(served: Served, bigquery: BigQueryFake) -> None:
     before = served.left()
-    service.fail("403", "upload")  # the manifest is made, the rows aren't loaded
+    bigquery.fail("403", "upload")  # the manifest is made, the rows aren't loaded
     with pytest.raises(OutputError):
         load.run(LoadOptions(served.trace, URI))
     for dry_run in (True, False):
@@ -298,7 +289,7 @@ def test_a_load_under_way_is_waited_for(served: Served, service: BigQueryFake) -
     assert served.forget(name(77)) == 1  # concerns none of its rows
     load.run(LoadOptions(served.trace, URI))
     assert served.forget(name(2), to=URI) == 0
-    assert name(2) not in str(service.rows(TABLE))
+    assert name(2) not in str(bigquery.rows(TABLE))
 
 
 def test_in_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def ids(rows: Any) -> list[str]:
     return sorted(each["request_id"] for each in rows)
 
 
-def test_the_command_loads_each_row_once(flowers: Run, fake: BigQueryFake, trace: Path) -> None:
+def test_the_command_loads_each_row_once(flowers: Run, bigquery: BigQueryFake, trace: Path) -> None:
     rows = rows_of(20)
     put(trace, rows[:8], 0)
     put(trace, rows[8:15], 1)
@@ -77,13 +77,13 @@ def test_the_command_loads_each_row_once(flowers: Run, fake: BigQueryFake, trace
     done = flowers("trace", "load", trace, "--to", URI)
     assert (done.returncode, done.stdout) == (0, b"")
     assert done.stderr.decode() == f"flowers: {URI}: load 0, 20 rows of 3 objects\n"
-    assert fake.rows(TABLE) == as_loaded(rows)
-    made = fake.tables[TABLE].resource
+    assert bigquery.rows(TABLE) == as_loaded(rows)
+    made = bigquery.tables[TABLE].resource
     assert made["timePartitioning"] == {"type": "DAY", "field": "time"}
     assert made["clustering"] == {"fields": ["label"]}
     done = flowers("trace", "load", trace, "--to", URI)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert len(fake.jobs) == 1
+    assert len(bigquery.jobs) == 1
 
 
 #: When the command is killed: at which of the requests that it sends, before or after it is done.
@@ -98,9 +98,9 @@ KILLS = [
 @posix
 @pytest.mark.parametrize(("moment", "request_", "times"), KILLS)
 def test_killed_with_9(
-    moment: str, request_: str, times: int, fake: BigQueryFake, trace: Path
+    moment: str, request_: str, times: int, bigquery: BigQueryFake, trace: Path
 ) -> None:
-    fake.job_polls = 1
+    bigquery.job_polls = 1
     put(trace, rows_of(5), 0)
     seen = []
 
@@ -111,20 +111,22 @@ def test_killed_with_9(
                 process.kill()
                 process.wait()
 
-    setattr(fake, moment, kill)
+    setattr(bigquery, moment, kill)
     command: list[str | Path] = [FLOWERS, "trace", "load", trace, "--to", URI]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     assert process.wait(PATIENCE) == -signal.SIGKILL
-    setattr(fake, moment, lambda _request: None)
-    fake.job_polls = 0
+    setattr(bigquery, moment, lambda _request: None)
+    bigquery.job_polls = 0
     put(trace, rows_of(5, 5), 1)
     load(trace, URI)
-    assert sorted(map(to_json, fake.rows(TABLE))) == sorted(map(to_json, as_loaded(rows_of(10))))
+    assert sorted(map(to_json, bigquery.rows(TABLE))) == sorted(
+        map(to_json, as_loaded(rows_of(10)))
+    )
 
 
-def test_three_commands_at_once(fake: BigQueryFake, trace: Path) -> None:
-    fake.job_polls = 3
-    fake.seconds_to_appear = 0.2
+def test_three_commands_at_once(bigquery: BigQueryFake, trace: Path) -> None:
+    bigquery.job_polls = 3
+    bigquery.seconds_to_appear = 0.2
     for number in range(30):
         put(trace, rows_of(4, 4 * number), number)
     command: list[str | Path] = [FLOWERS, "trace", "load", trace, "--to", URI]
@@ -132,8 +134,8 @@ def test_three_commands_at_once(fake: BigQueryFake, trace: Path) -> None:
     for process in running:
         _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
-    assert fake.rows(TABLE) == as_loaded(rows_of(120))
-    assert len(fake.jobs) == 1
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(120))
+    assert len(bigquery.jobs) == 1
 
 
 def test_half_an_hour_of_two_instances_on_a_bad_network(
@@ -142,8 +144,8 @@ def test_half_an_hour_of_two_instances_on_a_bad_network(
     real = time.sleep
     monkeypatch.setattr("time.sleep", lambda seconds: real(min(seconds, 0.01)))
     monkeypatch.setattr("os.fsync", lambda _file: None)
-    with BigQueryFake(rate=0.05, job_polls=1) as fake:
-        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", fake.url)
+    with BigQueryFake(rate=0.05, job_polls=1) as bigquery:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.url)
 
         def serve(wait: int) -> None:
             for instance in ("one", "two"):
@@ -156,38 +158,38 @@ def test_half_an_hour_of_two_instances_on_a_bad_network(
             load(trace, URI, Time(serve), follow=True)
         load(trace, URI)
         written = [f"{instance}-{wait}" for instance in ("one", "two") for wait in range(31)]
-        assert ids(fake.rows(TABLE)) == sorted(written)
-        assert len(fake.jobs) <= 32
+        assert ids(bigquery.rows(TABLE)) == sorted(written)
+        assert len(bigquery.jobs) <= 32
 
 
-def test_a_table_that_is_made_anew_is_filled_anew(fake: BigQueryFake, trace: Path) -> None:
+def test_a_table_that_is_made_anew_is_filled_anew(bigquery: BigQueryFake, trace: Path) -> None:
     put(trace, rows_of(3), 0)
     load(trace, URI)
-    del fake.tables[TABLE]
+    del bigquery.tables[TABLE]
     load(trace, URI)
-    assert fake.rows(TABLE) == as_loaded(rows_of(3))
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(3))
 
 
-def test_a_table_that_is_made_anew_during_a_load(fake: BigQueryFake, trace: Path) -> None:
+def test_a_table_that_is_made_anew_during_a_load(bigquery: BigQueryFake, trace: Path) -> None:
     put(trace, rows_of(3), 0)
 
     def drop(request: str) -> None:
         if "/jobs/" in request:
-            fake.before = lambda _request: None
-            del fake.tables[TABLE]
+            bigquery.before = lambda _request: None
+            del bigquery.tables[TABLE]
 
-    fake.before = drop
+    bigquery.before = drop
     with pytest.raises(OutputError, match="was made anew during a load; load again"):
         load(trace, URI)
     load(trace, URI)
-    assert fake.rows(TABLE) == as_loaded(rows_of(3))
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(3))
 
 
-def test_tables_of_one_trace_don_t_mind_each_other(fake: BigQueryFake, trace: Path) -> None:
+def test_tables_of_one_trace_don_t_mind_each_other(bigquery: BigQueryFake, trace: Path) -> None:
     put(trace, rows_of(3), 0)
     for name in ("one", "two"):
         load(trace, f"bigquery://project.dataset.{name}")
-        assert fake.rows(f"project.dataset.{name}") == as_loaded(rows_of(3))
+        assert bigquery.rows(f"project.dataset.{name}") == as_loaded(rows_of(3))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -217,7 +219,7 @@ def test_a_file_of_something_else_stays(trace: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("server", [fake_gcs, fake_s3])
 def test_from_bucket_to_bucket(
     server: Callable[[], contextlib.AbstractContextManager[Fake]],
-    fake: BigQueryFake,
+    bigquery: BigQueryFake,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -240,17 +242,17 @@ def test_from_bucket_to_bucket(
             serve(first)
             for place in (URI, out):
                 assert load(trace, place, Time()) == 0
-        assert fake.rows(TABLE) == as_loaded(rows_of(20))
+        assert bigquery.rows(TABLE) == as_loaded(rows_of(20))
         assert rows_in(out) == rows_of(20)
         assert faults.injected
     storage._store.cache_clear()
 
 
-def test_an_empty_trace(flowers: Run, fake: BigQueryFake, trace: Path, tmp_path: Path) -> None:
+def test_an_empty_trace(flowers: Run, bigquery: BigQueryFake, trace: Path, tmp_path: Path) -> None:
     trace.mkdir()
     assert load(trace, URI) == 0
-    assert fake.rows(TABLE) == []
-    assert not fake.jobs
+    assert bigquery.rows(TABLE) == []
+    assert not bigquery.jobs
     assert not list(trace.iterdir())
     done = flowers("trace", "load", trace, "--to", "requests.csv")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -268,7 +270,7 @@ BROKEN = {
 
 
 def test_lines_that_can_t_be_understood(
-    fake: BigQueryFake, trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bigquery: BigQueryFake, trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed: list[dict[str, Any]] = [
         {"size": 10**30},
@@ -293,12 +295,12 @@ def test_lines_that_can_t_be_understood(
         assert ".tmp" not in said
         for number, why in enumerate(BROKEN.values(), 2):
             assert f"flowers: left out: {place}, line {number}: {why}" in said
-    assert fake.rows(TABLE) == as_loaded(rows_of(2))
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(2))
     assert rows_in(tmp_path / "out.jsonl") == rows_of(2)
 
 
 def test_an_object_that_is_gone_when_its_turn_comes(
-    fake: BigQueryFake, trace: Path, capsys: pytest.CaptureFixture[str]
+    bigquery: BigQueryFake, trace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(trace, rows_of(2), 0)
     put(trace, rows_of(2, 2), 1)
@@ -307,10 +309,10 @@ def test_an_object_that_is_gone_when_its_turn_comes(
         if "/jobs/" in request:
             Path(object_name(str(trace), DAY, "one", 0)).unlink(missing_ok=True)
 
-    fake.before = forget
+    bigquery.before = forget
     assert load(trace, URI) == 0
     assert "load 0, 2 rows of 2 objects, 1 of them gone" in capsys.readouterr().err
-    assert fake.rows(TABLE) == as_loaded(rows_of(2, 2))
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(2, 2))
 
 
 @posix
@@ -319,7 +321,7 @@ def test_an_object_that_is_gone_when_its_turn_comes(
     [(signal.SIGTERM, 0, "goes on with what comes"), (signal.SIGINT, 130, "interrupted")],
 )
 def test_follow_until_a_signal(
-    sent: signal.Signals, code: int, last: str, fake: BigQueryFake, trace: Path
+    sent: signal.Signals, code: int, last: str, bigquery: BigQueryFake, trace: Path
 ) -> None:
     put(trace, rows_of(3), 0)
     command: list[str | Path] = [FLOWERS, "trace", "load", trace, "--to", URI, "--follow"]
@@ -332,13 +334,13 @@ def test_follow_until_a_signal(
     assert process.returncode == code
     assert last in "".join(said)
     assert "Traceback" not in "".join(said)
-    assert fake.rows(TABLE) == as_loaded(rows_of(3))
+    assert bigquery.rows(TABLE) == as_loaded(rows_of(3))
 
 
 @posix
 @pytest.mark.parametrize("place", [URI, "requests.sqlite"])
 def test_follow_takes_what_comes(
-    place: str, fake: BigQueryFake, trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, bigquery: BigQueryFake, trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -353,17 +355,17 @@ def test_follow_takes_what_comes(
         load(trace, place, Time(serve), follow=True)
     assert end.value.code == 0
     assert signal.getsignal(signal.SIGTERM) is before
-    found: list[Any] = fake.rows(TABLE) if place == URI else rows_in(place)
+    found: list[Any] = bigquery.rows(TABLE) if place == URI else rows_in(place)
     assert ids(found) == ids(rows_of(6))
 
 
 def test_follow_outlives_what_passes(
-    fake: BigQueryFake, trace: Path, capsys: pytest.CaptureFixture[str]
+    bigquery: BigQueryFake, trace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def serve(wait: int) -> None:
         put(trace, rows_of(1, wait), wait)
         if wait == 1:
-            fake.fail("403", "GET .*/tables/", 2)
+            bigquery.fail("403", "GET .*/tables/", 2)
         if wait == 5:
             raise SystemExit
 
@@ -372,12 +374,12 @@ def test_follow_outlives_what_passes(
         load(trace, URI, Time(serve), follow=True)
     said = capsys.readouterr().err
     assert [f"tries again in {pause} s" in said for pause in (5, 10, 20)] == [True, True, False]
-    assert ids(fake.rows(TABLE)) == ids(rows_of(5))
+    assert ids(bigquery.rows(TABLE)) == ids(rows_of(5))
 
 
-def test_follow_tells_at_once_what_never_worked(fake: BigQueryFake, trace: Path) -> None:
+def test_follow_tells_at_once_what_never_worked(bigquery: BigQueryFake, trace: Path) -> None:
     trace.mkdir()
-    fake.fail("403", "GET .*/tables/")
+    bigquery.fail("403", "GET .*/tables/")
     with pytest.raises(OutputError, match="Access Denied"):
         load(trace, URI, follow=True)
     with pytest.raises(UsageError, match="no dataset"):

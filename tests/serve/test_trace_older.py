@@ -36,8 +36,8 @@ def load(trace: Path, to: Path | str) -> None:
     assert run(options, Clock(lambda: next(times), lambda _seconds: None)) == 0
 
 
-def columns(fake: BigQueryFake) -> list[str]:
-    return [each["name"] for each in fake.tables[TABLE].resource["schema"]["fields"]]
+def columns(bigquery: BigQueryFake) -> list[str]:
+    return [each["name"] for each in bigquery.tables[TABLE].resource["schema"]["fields"]]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -55,28 +55,28 @@ def test_both_versions_come_into_a_file_of_1_0(tmp_path: Path, suffix: str) -> N
     ]
 
 
-def test_both_versions_come_into_a_table_of_1_0(fake: BigQueryFake, tmp_path: Path) -> None:
-    older.fill(fake, TABLE, old(9))
+def test_both_versions_come_into_a_table_of_1_0(bigquery: BigQueryFake, tmp_path: Path) -> None:
+    older.fill(bigquery, TABLE, old(9))
     put(tmp_path / "trace", old(1, 7), 0)
     put(tmp_path / "trace", [row(2, known=True)], 1)
     load(tmp_path / "trace", URI)
-    assert columns(fake) == [*old(9)[0], *NEW]
+    assert columns(bigquery) == [*old(9)[0], *NEW]
     loaded = [older.typed(each) for each in old(9, 1, 7)]
-    assert fake.rows(TABLE) == [*loaded, *as_loaded([row(2, known=True)])]
+    assert bigquery.rows(TABLE) == [*loaded, *as_loaded([row(2, known=True)])]
     load(tmp_path / "trace", URI)
-    assert len(fake.rows(TABLE)) == 4
+    assert len(bigquery.rows(TABLE)) == 4
 
 
-def test_fresh_rows_wait_until_the_service_sees_the_columns(fake: BigQueryFake) -> None:
-    older.fill(fake, TABLE, old(9))
-    fake.stale_inserts = 3
+def test_fresh_rows_wait_until_the_service_sees_the_columns(bigquery: BigQueryFake) -> None:
+    older.fill(bigquery, TABLE, old(9))
+    bigquery.stale_inserts = 3
     made = Fresh(URI)
     made.start()
     made.note([row(1, known=True), row(2)])
     wait_until(lambda: made.gauges()["fresh_rows_sent"] == 2)
     asyncio.run(made.close())
-    assert columns(fake) == [*old(9)[0], *NEW]
-    assert fake.rows(TABLE)[1:] == as_loaded([row(1, known=True), row(2)])
+    assert columns(bigquery) == [*old(9)[0], *NEW]
+    assert bigquery.rows(TABLE)[1:] == as_loaded([row(1, known=True), row(2)])
     assert made.gauges()["fresh_rows_dropped"] == 0
 
 
