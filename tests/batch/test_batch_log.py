@@ -45,7 +45,7 @@ def test_a_terminal_sees_a_bar_that_goes_away(tmp_path: Path) -> None:
         Image.new("RGB", (300, 300), (number, 0, 0)).save(tmp_path / f"{number}.png")
     ours, theirs = pty.openpty()
     named = ("--min_confidence", "0")  # these pictures show no flower
-    command = [FLOWERS, "batch", tmp_path, "--out", tmp_path / "r.csv", *named]
+    command = (FLOWERS, "batch", tmp_path, "--out", tmp_path / "r.csv", *named)
     process = subprocess.Popen(command, stderr=theirs, cwd=tmp_path)
     os.close(theirs)
     seen = b""
