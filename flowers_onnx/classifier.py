@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,14 @@ from flowers_onnx.metadata import ModelInfo, read_info
 from flowers_onnx.network import PHOTOS
 from flowers_onnx.onnx_file import find_model, shipped_model
 from flowers_onnx.photos import Photo, PhotoReader, Source
+from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Candidate, Failure, Prediction, Query, Result, Timing
-from flowers_onnx.runtime import Session
+from flowers_onnx.runtime import FEATURES, Answer, Session
+
+if TYPE_CHECKING:  # seldom needed
+    from flowers_onnx.explanation import Embedding, Explainer, Explanation
+
+T = TypeVar("T")
 
 DEFAULT_QUERY = Query()
 
@@ -80,7 +87,8 @@ class Classifier:
         size = self.info.preprocess.size
         try:
             # Not among the photos in work: it may be asked for while one is.
-            self._predict(self._reader.read(np.zeros((size, size, 3), np.uint8)), DEFAULT_QUERY)
+            blank = self._reader.read(np.zeros((size, size, 3), np.uint8))
+            self._look(blank, DEFAULT_QUERY, self._session.answer, _prediction)
         except ImageError as error:
             raise ModelError(f"{self.info.path}: {error}") from error
 
@@ -102,17 +110,11 @@ class Classifier:
         an argument makes no sense.
         """
         query = Query(top_k, lang, min_confidence)
-        with PHOTOS:
-            return self._predict(self._reader.read(source), query)
+        return self._one(source, query, self._session.answer, _prediction)
 
     def result(self, source: Source, query: Query = DEFAULT_QUERY) -> Result:
         """The same with errors as values: a ``Failure`` for a photo that can't be read."""
-        with PHOTOS:
-            photo = self._reader.read(source)
-            try:
-                return self._predict(photo, query)
-            except ImageError as error:
-                return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+        return self._one_or_failure(source, query, self._session.answer, _prediction)
 
     def classify_many(
         self,
@@ -134,23 +136,102 @@ class Classifier:
 
     def results(self, sources: Iterable[Source], query: Query = DEFAULT_QUERY) -> Iterator[Result]:
         """``classify_many`` for who has a ``Query``."""
+        return self._in_order(sources, lambda source: self.result(source, query))
+
+    def explain(
+        self,
+        source: Source,
+        label: str | None = None,
+        *,
+        top_k: int = 5,
+        lang: str = "en",
+        min_confidence: float | None = None,
+    ) -> Explanation:
+        """The answer of ``classify``, and how much each part of the photo speaks for it.
+
+        ``label``, a class's id or its name in any language, asks for another class than the
+        best. The first call loads the network once more, with an output that the file keeps to
+        itself. Raises ``ModelError`` for a network without such a map, else as ``classify``.
+        """
+        query = Query(top_k, lang, min_confidence)
+        return self._one(source, query, self._explainer.answer, self._explainer.of(label, lang))
+
+    def explanations(
+        self, sources: Iterable[Source], label: str | None = None, query: Query = DEFAULT_QUERY
+    ) -> Iterator[Explanation | Failure]:
+        """``explain`` for many photos: one a source, in order, as ``results`` gives them."""
+        explainer = self._explainer
+        make = explainer.of(label, query.lang)
+        return self._in_order(
+            sources, lambda source: self._one_or_failure(source, query, explainer.answer, make)
+        )
+
+    def embed(
+        self,
+        source: Source,
+        *,
+        top_k: int = 5,
+        lang: str = "en",
+        min_confidence: float | None = None,
+    ) -> Embedding:
+        """The answer of ``classify``, and the numbers that the network made it of.
+
+        Photos that are alike to it have features in about the same direction. Raises
+        ``ModelError`` for a file without the output ``features``, else as ``classify``.
+        """
+        return self._one(source, Query(top_k, lang, min_confidence), self._features, _embedding)
+
+    def embeddings(
+        self, sources: Iterable[Source], query: Query = DEFAULT_QUERY
+    ) -> Iterator[Embedding | Failure]:
+        """``embed`` for many photos: one a source, in order, as ``results`` gives them."""
+        return self._in_order(
+            sources, lambda source: self._one_or_failure(source, query, self._features, _embedding)
+        )
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        from flowers_onnx.explanation import Explainer
+
+        return Explainer(self.info)
+
+    def _features(self, pixels: Pixels) -> Answer:
+        return self._session.answer(pixels, FEATURES)
+
+    def _in_order(self, sources: Iterable[Source], work: Callable[[Source], T]) -> Iterator[T]:
         if isinstance(sources, str | bytes):
             raise UsageError("sources must be several; classify() takes a single one")
         return map_ordered(
-            lambda source: self.result(source, query),
-            sources,
-            threads=self.threads,
-            ahead=2 * self.threads,
-            name="flowers-worker",
+            work, sources, threads=self.threads, ahead=2 * self.threads, name="flowers-worker"
         )
 
-    def _predict(self, photo: Photo, query: Query) -> Prediction:
+    def _one(
+        self, source: Source, query: Query, run: _Run, make: Callable[[Prediction, Answer], T]
+    ) -> T:
+        """What ``make`` makes of the answer that ``run`` gives for the pixels of ``source``."""
+        with PHOTOS:
+            return self._look(self._reader.read(source), query, run, make)
+
+    def _one_or_failure(
+        self, source: Source, query: Query, run: _Run, make: Callable[[Prediction, Answer], T]
+    ) -> T | Failure:
+        with PHOTOS:
+            photo = self._reader.read(source)
+            try:
+                return self._look(photo, query, run, make)
+            except ImageError as error:
+                return Failure(error.code, str(error), photo.path, photo.sha256, self.info.id)
+
+    def _look(
+        self, photo: Photo, query: Query, run: _Run, make: Callable[[Prediction, Answer], T]
+    ) -> T:
         decoded = photo.decoded
         if decoded is None:
             raise photo.error or ImageError("read_error", "can't be read")
         started = time.perf_counter()
-        probabilities, score = self._session.answer(decoded.pixels)
+        answer = run(decoded.pixels)
         ended = time.perf_counter()
+        probabilities, score, _ = answer
         ranking = np.argsort(-probabilities, kind="stable")  # ties in label order
         top = self._candidates(probabilities, ranking[: query.top_k], query.lang)
         known = self._is_known(top[0].confidence, score, query.min_confidence)
@@ -165,7 +246,7 @@ class Classifier:
             inference=(ended - started) * 1e3,
             postprocess=(time.perf_counter() - ended) * 1e3,
         )
-        return Prediction(
+        prediction = Prediction(
             top=top,
             scientific_name=self.info.labels[ranking[0]].scientific_name,
             path=photo.path,
@@ -177,6 +258,7 @@ class Classifier:
             known=known,
             prediction_set=fewest,
         )
+        return make(prediction, answer)
 
     def _candidates(
         self, probabilities: npt.NDArray[np.float32], indices: npt.NDArray[np.intp], lang: str
@@ -194,3 +276,16 @@ class Classifier:
             return bool(confidence >= min_confidence)
         rule = self.info.rejection
         return None if rule is None or score is None else score >= rule.threshold
+
+
+_Run = Callable[[Pixels], Answer]
+
+
+def _prediction(prediction: Prediction, _answer: Answer) -> Prediction:
+    return prediction
+
+
+def _embedding(prediction: Prediction, answer: Answer) -> Embedding:
+    from flowers_onnx.explanation import Embedding
+
+    return Embedding(prediction, answer.more[0])

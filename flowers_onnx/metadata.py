@@ -110,6 +110,16 @@ class ModelInfo:
         """``name/version``, as results carry it."""
         return f"{self.name}/{self.version}"
 
+    def find(self, name: str) -> int:
+        """The position of the class of this id or name, in any of ``LANGUAGES``, in the labels.
+
+        Letters count alike in upper and lower case. Raises ``UsageError`` for a name that no
+        class has, or several have.
+        """
+        from flowers_onnx.names import find_class  # seldom needed
+
+        return find_class(self.labels, name)
+
 
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:
     """Read and check the metadata of an ONNX file; raises ``ModelError``."""

@@ -43,7 +43,7 @@ PHOTOS = _Photos()
 
 
 class Network:
-    """An ONNX file, loaded; safe to share between threads.
+    """An ONNX file, or the bytes of one, loaded; safe to share between threads.
 
     A run takes the calling thread and no other. Where its photo is the only one in work, and so
     were some before, it takes up to ``cores`` of them by a second session, which is made then:
@@ -53,9 +53,9 @@ class Network:
     Raises what onnxruntime raises.
     """
 
-    def __init__(self, path: str, cores: int) -> None:
-        self._path, self._cores = path, min(cores, MAX_CORES)
-        self._single: Any = _load(path, 1)
+    def __init__(self, model: str | bytes, cores: int) -> None:
+        self._model, self._cores = model, min(cores, MAX_CORES)
+        self._single: Any = _load(model, 1)
         self._parallel: Any = None
         self._alone = 0
         _networks.add(self)
@@ -86,13 +86,13 @@ class Network:
         self._alone += 1
         if self._parallel is None and self._alone > _PAYS_AFTER:
             try:
-                self._parallel = _load(self._path, self._cores)
+                self._parallel = _load(self._model, self._cores)
             except Exception:  # too little memory, no more threads, the file is gone
                 self._cores = 1
         return self._parallel or self._single
 
 
-def _load(path: str, threads: int) -> Any:
+def _load(model: str | bytes, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -101,7 +101,7 @@ def _load(path: str, threads: int) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     # Without what onnxruntime calls a fallback: the same again, and a message on standard output.
     return ort.InferenceSession(
-        path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        model, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
 
 

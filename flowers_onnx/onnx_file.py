@@ -45,42 +45,50 @@ def read_properties(path: str | os.PathLike[str]) -> dict[str, str]:
             raise ValueError("the file is cut off") from error
 
 
-def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
-    """The key-value pairs of a serialised ``ModelProto``; skips the graph unread."""
-    while file.tell() < size:
-        tag = _varint(file)
+def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, bool, int]]:
+    """The fields of a serialised message, from here to ``end``: number, whether bytes, value.
+
+    The value of bytes (a text, a message, packed numbers) is their length: ``file`` stands at
+    them, and they may be read or left. Else it is a varint; fixed numbers are passed over.
+    Raises ``ValueError`` or ``IndexError`` for what is no message.
+    """
+    while file.tell() < end:
+        tag = varint(file)
         field, wire = tag >> 3, tag & 7
         if wire == _BYTES:
-            length = _varint(file)
-            if file.tell() + length > size:
+            length = varint(file)
+            behind = file.tell() + length
+            if behind > end:
                 raise ValueError("a field is longer than the file")
-            if field == _METADATA_PROPS and length <= _MAX_ENTRY:
-                entry = _strings(file.read(length))
-                yield entry.get(_KEY, ""), entry.get(_VALUE, "")
-            else:
-                file.seek(length, os.SEEK_CUR)
+            yield field, True, length
+            file.seek(behind)
         elif wire == _VARINT:
-            _varint(file)
+            yield field, False, varint(file)
         elif wire in (_FIXED64, _FIXED32):
             file.seek(8 if wire == _FIXED64 else 4, os.SEEK_CUR)
         else:
             raise ValueError(f"wire type {wire}")
 
 
-def _strings(entry: bytes) -> dict[int, str]:
+def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
+    """The key-value pairs of a serialised ``ModelProto``; skips the graph unread."""
+    for field, _, length in fields(file, size):
+        if field == _METADATA_PROPS and length <= _MAX_ENTRY:
+            entry = _strings(file, file.tell() + length)
+            yield entry.get(_KEY, ""), entry.get(_VALUE, "")
+
+
+def _strings(file: BinaryIO, end: int) -> dict[int, str]:
     """The string fields of a small message, by field number."""
-    from io import BytesIO
-
-    file, fields = BytesIO(entry), {}
-    while file.tell() < len(entry):
-        tag = _varint(file)
-        if tag & 7 != _BYTES:
+    found = {}
+    for field, is_bytes, length in fields(file, end):
+        if not is_bytes:
             raise ValueError("a metadata entry holds more than strings")
-        fields[tag >> 3] = file.read(_varint(file)).decode()
-    return fields
+        found[field] = file.read(length).decode()
+    return found
 
 
-def _varint(file: BinaryIO) -> int:
+def varint(file: BinaryIO) -> int:
     """A base-128 integer, at most 64 bits."""
     value = 0
     for shift in range(0, 70, 7):

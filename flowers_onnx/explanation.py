@@ -1,0 +1,146 @@
+"""Why a photo got its name: how much each part of it speaks for a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowers_onnx.errors import ModelError
+from flowers_onnx.metadata import ModelInfo
+from flowers_onnx.onnx_graph import read_head, with_output
+from flowers_onnx.pixels import Pixels
+from flowers_onnx.results import Candidate, Prediction
+from flowers_onnx.runtime import Answer, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A prediction and the network's features, float32 ``[channels]``, which it rests on.
+
+    Equal to another if the prediction is.
+    """
+
+    prediction: Prediction
+    features: npt.NDArray[np.float32] = field(compare=False, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """True: the photo was classified."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """What the cells of a photo say for one class, and where they are.
+
+    ``cells`` is float32 ``[rows, columns]``: the class's logit is their mean plus ``bias``, and
+    a cell below 0 speaks against it. Cell ``[row, column]`` is about the square whose upper left
+    corner is at ``left + column * side`` and ``top + row * side`` in the photo as displayed,
+    ``side`` wide, all in pixels; the last ones may end beyond the ``area`` that the network sees
+    (left, top, right, bottom), which is a square in the photo's middle.
+    """
+
+    cells: npt.NDArray[np.float32] = field(repr=False)
+    bias: float
+    left: float
+    top: float
+    side: float
+    area: tuple[float, float, float, float]
+
+    @property
+    def logit(self) -> float:
+        """What the network says for the class, before the softmax and its temperature."""
+        return float(self.cells.mean(dtype=np.float64)) + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A prediction, and the heat map of one of its classes, ``candidate``.
+
+    Equal to another if prediction and candidate are.
+    """
+
+    prediction: Prediction
+    candidate: Candidate
+    heat: HeatMap = field(compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """True: the photo was classified."""
+        return True
+
+    def to_record(self) -> dict[str, Any]:
+        """The result record, and the map in ``explanation`` behind it; for ``json.dumps``."""
+        heat = self.heat
+        return {
+            **self.prediction.to_record(),
+            "explanation": {
+                **self.candidate.to_record(),
+                "cells": [[round(float(cell), 4) for cell in row] for row in heat.cells],
+                "bias": heat.bias,
+                "left": heat.left,
+                "top": heat.top,
+                "side": heat.side,
+                "area": list(heat.area),
+            },
+        }
+
+
+class Explainer:
+    """The network of a model once more, with its last map among its outputs.
+
+    Safe to share between threads. Raises ``ModelError`` for a network that has no such map.
+    """
+
+    def __init__(self, info: ModelInfo) -> None:
+        try:
+            with open(info.path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise ModelError(f"can't read the model {info.path}: {error.strerror}") from error
+        try:
+            self._head = read_head(content)
+        except ValueError as error:
+            raise ModelError(f"{info.path} can't be explained: {error}") from error
+        self._info = info
+        self._session = Session(info, content=with_output(content, self._head.map))
+
+    def answer(self, pixels: Pixels) -> Answer:
+        """As ``Session.answer``, with the last map: float32 ``[channels, rows, columns]``."""
+        return self._session.answer(pixels, self._head.map)
+
+    def of(self, label: str | None, lang: str) -> Callable[[Prediction, Answer], Explanation]:
+        """What explains a prediction by the class ``label``, or else by the best one.
+
+        Raises ``UsageError`` for a name that the model hasn't.
+        """
+        labels = self._info.labels
+        asked = None if label is None else self._info.find(label)
+
+        def explain(prediction: Prediction, answer: Answer) -> Explanation:
+            probabilities = answer.probabilities
+            index = int(probabilities.argmax()) if asked is None else asked
+            name, class_id = labels[index].name(lang), labels[index].class_id
+            candidate = Candidate(name, class_id, float(probabilities[index]))
+            heat = self._heat_map(answer, index, prediction.width, prediction.height)
+            return Explanation(prediction, candidate, heat)
+
+        return explain
+
+    def _heat_map(self, answer: Answer, index: int, width: int, height: int) -> HeatMap:
+        head, rule = self._head, self._info.preprocess
+        seen = min(width, height) * rule.crop_fraction
+        left, top = (width - seen) / 2, (height - seen) / 2
+        pixel = seen / rule.size
+        return HeatMap(
+            np.tensordot(head.weights[:, index], answer.more[0], 1),
+            float(head.bias[index]),
+            left + head.start * pixel,
+            top + head.start * pixel,
+            head.cell * pixel,
+            (left, top, left + seen, top + seen),
+        )

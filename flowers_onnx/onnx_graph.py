@@ -1,0 +1,195 @@
+"""What a heat map needs of an ONNX graph: its last map, the layer behind it, and its geometry.
+
+A network of this kind ends in a mean over the cells of a map and one linear layer, which gives
+the logits. So each logit is the mean over cells of what that layer gives for the cell alone
+(plus its bias): class activation maps, Zhou et al. 2016, arXiv 1512.04150. The file needs one
+more output for it, and nothing of the onnx package to get it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from flowers_onnx.onnx_file import fields, varint
+
+# Field numbers of onnx.proto.
+_GRAPH = 7  # of ModelProto
+_NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of GraphProto
+_INPUTS, _OUTPUTS, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
+_ATTRIBUTE_NAME, _INT, _INTS = 1, 3, 8  # of AttributeProto
+_DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
+
+_FLOAT = 1  # TensorProto.FLOAT
+_MEAN, _LINEAR = "GlobalAveragePool", "Gemm"
+#: What may stand between the mean and the linear layer, since it changes no number.
+_RESHAPING = {"Squeeze", "Flatten", "Reshape", "Identity"}
+#: What has a window that moves.
+_WINDOWED = {"Conv", "QLinearConv", "MaxPool", "AveragePool"}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a network: ``logits = mean(map over cells) @ weights + bias``.
+
+    ``map`` names the tensor, float32 ``[N, channels, rows, columns]``; ``weights`` are float32
+    ``[channels, classes]``, ``bias`` ``[classes]``. Cell ``i`` of a row or column is about the
+    pixels from ``start + i * cell`` to ``start + (i + 1) * cell`` of the network's input.
+    """
+
+    map: str
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    cell: float
+    start: float
+
+
+@dataclass(slots=True)
+class _Node:
+    kind: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    attributes: dict[str, list[int]] = field(default_factory=dict)
+
+
+def with_output(model: bytes, name: str) -> bytes:
+    """``model`` with its tensor ``name`` among its outputs.
+
+    A message that is given twice is merged: the second graph adds an output to the first one.
+    """
+    value = _bytes(1, name.encode()) + _bytes(2, _bytes(1, bytes([1 << 3, _FLOAT])))
+    return model + _bytes(_GRAPH, _bytes(_OUTPUT, value))
+
+
+def read_head(model: bytes) -> Head:
+    """The end of the network of a serialised ``ModelProto``.
+
+    Raises ``ValueError`` where it isn't one of this kind, or ``model`` is no such file.
+    """
+    try:
+        return _Graph(model).head()
+    except (LookupError, UnicodeDecodeError) as error:
+        raise ValueError("no such network") from error
+
+
+class _Graph:
+    """Nodes and the places of initializers; their content is read where it is asked for."""
+
+    def __init__(self, model: bytes) -> None:
+        self._file = io.BytesIO(model)
+        self._nodes: list[_Node] = []
+        self._tensors: dict[str, tuple[int, int]] = {}
+        for number, _, length in fields(self._file, len(model)):
+            if number == _GRAPH:
+                self._read(self._file.tell() + length)
+        self._makers = {name: node for node in self._nodes for name in node.outputs}
+
+    def head(self) -> Head:
+        means = [node for node in self._nodes if node.kind == _MEAN]
+        linear = [node for node in self._nodes if node.kind == _LINEAR]
+        for node in linear:
+            mean = self._makers.get(node.inputs[0])
+            while mean and mean.kind in _RESHAPING:
+                mean = self._makers.get(mean.inputs[0])
+            if mean in means:
+                return self._head(mean, node)
+        raise ValueError(f"no {_MEAN} in front of a {_LINEAR}")
+
+    def _head(self, mean: _Node, linear: _Node) -> Head:
+        weights, bias = (self._tensor(name) for name in linear.inputs[1:3])
+        if linear.attributes.get("transB") == [1]:
+            weights = weights.T
+        if weights.ndim != 2 or bias.shape != weights.shape[1:]:
+            raise ValueError(f"the {_LINEAR} has other shapes")
+        cell, start = self._geometry(mean.inputs[0])
+        return Head(mean.inputs[0], weights, bias, cell, start)
+
+    def _geometry(self, name: str) -> tuple[float, float]:
+        """How many pixels a cell of a tensor is from the next, and where the first begins.
+
+        Each window on the way back multiplies the one and moves the other.
+        """
+        cell, middle = 1.0, 0.5
+        while node := self._makers.get(name):
+            if node.kind in _WINDOWED:
+                (kernel, *_), given = node.attributes["kernel_shape"], node.attributes
+                (stride, *_), (before, *_) = given.get("strides", [1]), given.get("pads", [0])
+                cell *= stride
+                middle = (middle - 0.5) * stride + kernel / 2 - before
+            name = node.inputs[0]
+        return cell, middle - cell / 2
+
+    def _read(self, end: int) -> None:
+        file = self._file
+        for number, _, length in fields(file, end):
+            if number == _NODE:
+                self._nodes.append(_node(file, file.tell() + length))
+            elif number == _INITIALIZER:
+                begin = file.tell()
+                for inner, _, size in fields(file, begin + length):
+                    if inner == _TENSOR_NAME:
+                        self._tensors[file.read(size).decode()] = (begin, begin + length)
+
+    def _tensor(self, name: str) -> npt.NDArray[np.float32]:
+        begin, end = self._tensors[name]
+        self._file.seek(begin)
+        shape: list[int] = []
+        kind, data = 0, b""
+        for number, is_bytes, value in fields(self._file, end):
+            if number == _DIMS:
+                shape += _numbers(self._file, value) if is_bytes else [value]
+            elif number == _DATA_TYPE:
+                kind = value
+            elif number == _RAW_DATA:
+                data = self._file.read(value)
+        if kind != _FLOAT:
+            raise ValueError(f"the {_LINEAR} isn't in float32")
+        return np.frombuffer(data, "<f4").reshape(shape)
+
+
+def _node(file: io.BytesIO, end: int) -> _Node:
+    node = _Node()
+    for number, _, length in fields(file, end):
+        if number == _INPUTS:
+            node.inputs.append(file.read(length).decode())
+        elif number == _OUTPUTS:
+            node.outputs.append(file.read(length).decode())
+        elif number == _OP_TYPE:
+            node.kind = file.read(length).decode()
+        elif number == _ATTRIBUTE:
+            name, values = _attribute(file, file.tell() + length)
+            node.attributes[name] = values
+    return node
+
+
+def _attribute(file: io.BytesIO, end: int) -> tuple[str, list[int]]:
+    """The name and the whole numbers of an attribute."""
+    name = ""
+    values: list[int] = []
+    for number, is_bytes, value in fields(file, end):
+        if number == _ATTRIBUTE_NAME:
+            name = file.read(value).decode()
+        elif number in (_INT, _INTS):
+            values += _numbers(file, value) if is_bytes else [value]
+    return name, values
+
+
+def _numbers(file: io.BytesIO, length: int) -> Iterator[int]:
+    """Packed ones."""
+    end = file.tell() + length
+    while file.tell() < end:
+        yield varint(file)
+
+
+def _bytes(number: int, content: bytes) -> bytes:
+    """A field of bytes."""
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
