@@ -38,17 +38,12 @@ class HeatMap:
     """What the cells of a photo say for one class, and where they are.
 
     ``cells`` is float32 ``[rows, columns]``: the class's logit is their mean plus ``bias``, and
-    a cell below 0 speaks against it. Cell ``[row, column]`` is about the square whose upper left
-    corner is at ``left + column * side`` and ``top + row * side`` in the photo as displayed,
-    ``side`` wide, all in pixels; the last ones may end beyond the ``area`` that the network sees
-    (left, top, right, bottom), which is a square in the photo's middle.
+    a cell below 0 speaks against it. They tile ``area`` (left, top, right, bottom, in pixels of
+    the photo as displayed): the square in its middle that the network sees.
     """
 
     cells: npt.NDArray[np.float32] = field(repr=False)
     bias: float
-    left: float
-    top: float
-    side: float
     area: tuple[float, float, float, float]
 
     @property
@@ -82,9 +77,6 @@ class Explanation:
                 **self.candidate.to_record(),
                 "cells": [[round(float(cell), 4) for cell in row] for row in heat.cells],
                 "bias": heat.bias,
-                "left": heat.left,
-                "top": heat.top,
-                "side": heat.side,
                 "area": list(heat.area),
             },
         }
@@ -132,15 +124,10 @@ class Explainer:
         return explain
 
     def _heat_map(self, answer: Answer, index: int, width: int, height: int) -> HeatMap:
-        head, rule = self._head, self._info.preprocess
-        seen = min(width, height) * rule.crop_fraction
+        seen = min(width, height) * self._info.preprocess.crop_fraction
         left, top = (width - seen) / 2, (height - seen) / 2
-        pixel = seen / rule.size
         return HeatMap(
-            np.tensordot(head.weights[:, index], answer.more[0], 1),
-            float(head.bias[index]),
-            left + head.start * pixel,
-            top + head.start * pixel,
-            head.cell * pixel,
+            np.tensordot(self._head.weights[:, index], answer.more[0], 1),
+            float(self._head.bias[index]),
             (left, top, left + seen, top + seen),
         )

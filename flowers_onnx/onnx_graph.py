@@ -1,4 +1,4 @@
-"""What a heat map needs of an ONNX graph: its last map, the layer behind it, and its geometry.
+"""What a heat map needs of an ONNX graph: its last map, and the layer behind it.
 
 A network of this kind ends in a mean over the cells of a map and one linear layer, which gives
 the logits. So each logit is the mean over cells of what that layer gives for the cell alone
@@ -21,15 +21,13 @@ from flowers_onnx.onnx_file import fields, varint
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of GraphProto
 _INPUTS, _OUTPUTS, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
-_ATTRIBUTE_NAME, _INT, _INTS = 1, 3, 8  # of AttributeProto
+_ATTRIBUTE_NAME, _INT = 1, 3  # of AttributeProto
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
 
 _FLOAT = 1  # TensorProto.FLOAT
 _MEAN, _LINEAR = "GlobalAveragePool", "Gemm"
 #: What may stand between the mean and the linear layer, since it changes no number.
 _RESHAPING = {"Squeeze", "Flatten", "Reshape", "Identity"}
-#: What has a window that moves.
-_WINDOWED = {"Conv", "QLinearConv", "MaxPool", "AveragePool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,12 @@ class Head:
     """The end of a network: ``logits = mean(map over cells) @ weights + bias``.
 
     ``map`` names the tensor, float32 ``[N, channels, rows, columns]``; ``weights`` are float32
-    ``[channels, classes]``, ``bias`` ``[classes]``. Cell ``i`` of a row or column is about the
-    pixels from ``start + i * cell`` to ``start + (i + 1) * cell`` of the network's input.
+    ``[channels, classes]``, ``bias`` ``[classes]``.
     """
 
     map: str
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    cell: float
-    start: float
 
 
 @dataclass(slots=True)
@@ -53,7 +48,7 @@ class _Node:
     kind: str = ""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    attributes: dict[str, list[int]] = field(default_factory=dict)
+    attributes: dict[str, int] = field(default_factory=dict)
 
 
 def with_output(model: bytes, name: str) -> bytes:
@@ -101,27 +96,11 @@ class _Graph:
 
     def _head(self, mean: _Node, linear: _Node) -> Head:
         weights, bias = (self._tensor(name) for name in linear.inputs[1:3])
-        if linear.attributes.get("transB") == [1]:
+        if linear.attributes.get("transB"):
             weights = weights.T
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise ValueError(f"the {_LINEAR} has other shapes")
-        cell, start = self._geometry(mean.inputs[0])
-        return Head(mean.inputs[0], weights, bias, cell, start)
-
-    def _geometry(self, name: str) -> tuple[float, float]:
-        """How many pixels a cell of a tensor is from the next, and where the first begins.
-
-        Each window on the way back multiplies the one and moves the other.
-        """
-        cell, middle = 1.0, 0.5
-        while node := self._makers.get(name):
-            if node.kind in _WINDOWED:
-                (kernel, *_), given = node.attributes["kernel_shape"], node.attributes
-                (stride, *_), (before, *_) = given.get("strides", [1]), given.get("pads", [0])
-                cell *= stride
-                middle = (middle - 0.5) * stride + kernel / 2 - before
-            name = node.inputs[0]
-        return cell, middle - cell / 2
+        return Head(mean.inputs[0], weights, bias)
 
     def _read(self, end: int) -> None:
         file = self._file
@@ -161,21 +140,20 @@ def _node(file: io.BytesIO, end: int) -> _Node:
         elif number == _OP_TYPE:
             node.kind = file.read(length).decode()
         elif number == _ATTRIBUTE:
-            name, values = _attribute(file, file.tell() + length)
-            node.attributes[name] = values
+            name, value = _attribute(file, file.tell() + length)
+            node.attributes[name] = value
     return node
 
 
-def _attribute(file: io.BytesIO, end: int) -> tuple[str, list[int]]:
-    """The name and the whole numbers of an attribute."""
-    name = ""
-    values: list[int] = []
-    for number, is_bytes, value in fields(file, end):
+def _attribute(file: io.BytesIO, end: int) -> tuple[str, int]:
+    """The name of an attribute and its value, 0 if that is no whole number."""
+    name, value = "", 0
+    for number, _, found in fields(file, end):
         if number == _ATTRIBUTE_NAME:
-            name = file.read(value).decode()
-        elif number in (_INT, _INTS):
-            values += _numbers(file, value) if is_bytes else [value]
-    return name, values
+            name = file.read(found).decode()
+        elif number == _INT:
+            value = found
+    return name, value
 
 
 def _numbers(file: io.BytesIO, length: int) -> Iterator[int]:
