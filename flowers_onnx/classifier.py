@@ -39,6 +39,7 @@ class Classifier:
     that ``classify_many`` has in work at a time (default: the CPUs that affinity and the
     container's quota allow); from 2 on, a photo that is alone in the process takes two of these
     CPUs, once some have come one by one. ``max_pixels`` is the most that is decoded for one image.
+    ``explains`` spares the first ``explain`` the loading of a network of its own.
 
     It may be used after a fork. Pickled, it is its arguments, the model's path in full unless it
     is the one that ships: another process loads it again, and raises ``ModelError`` if it finds
@@ -53,6 +54,7 @@ class Classifier:
         *,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        explains: bool = False,
     ) -> None:
         self._threads = threads
         cpus = allowed_cpus()
@@ -61,7 +63,10 @@ class Classifier:
             raise UsageError(f"threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.info: ModelInfo = read_info(find_model(model))
         self._reader = PhotoReader(self.info.preprocess, max_pixels)
-        self._session = Session(self.info, cores=min(self.threads, cpus))
+        self._cores, self._explains = min(self.threads, cpus), explains
+        self._session = (
+            self._explainer.session if explains else Session(self.info, cores=self._cores)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         path = self.info.path
@@ -70,6 +75,7 @@ class Classifier:
             "model": None if path == shipped_model() else os.path.abspath(path),
             "threads": self._threads,
             "max_pixels": self._reader.max_pixels,
+            "explains": self._explains,
             "id": self.info.id,
         }
 
@@ -193,7 +199,7 @@ class Classifier:
     def _explainer(self) -> Explainer:
         from flowers_onnx.explanation import Explainer
 
-        return Explainer(self.info)
+        return Explainer(self.info, self._cores)
 
     def _features(self, pixels: Pixels) -> Answer:
         return self._session.answer(pixels, FEATURES)

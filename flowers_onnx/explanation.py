@@ -88,7 +88,7 @@ class Explainer:
     Safe to share between threads. Raises ``ModelError`` for a network that has no such map.
     """
 
-    def __init__(self, info: ModelInfo) -> None:
+    def __init__(self, info: ModelInfo, cores: int) -> None:
         try:
             with open(info.path, "rb") as file:
                 content = file.read()
@@ -99,11 +99,11 @@ class Explainer:
         except ValueError as error:
             raise ModelError(f"{info.path} can't be explained: {error}") from error
         self._info = info
-        self._session = Session(info, content=with_output(content, self._head.map))
+        self.session = Session(info, cores=cores, content=with_output(content, self._head.map))
 
     def answer(self, pixels: Pixels) -> Answer:
         """As ``Session.answer``, with the last map: float32 ``[channels, rows, columns]``."""
-        return self._session.answer(pixels, self._head.map)
+        return self.session.answer(pixels, self._head.map)
 
     def of(self, label: str | None, lang: str) -> Callable[[Prediction, Answer], Explanation]:
         """What explains a prediction by the class ``label``, or else by the best one.

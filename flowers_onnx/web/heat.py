@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -19,6 +21,8 @@ ANCHORS = (
 #: How much greyer and how much darker the photo is below it: else it is lost on a yellow flower.
 GREYER, DARKER = 0.65, 0.25
 
+#: Colours of the scale: as many as the numbers of a byte.
+_STEPS = 255
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # as grayscale() of CSS has it
 
 
@@ -35,9 +39,16 @@ def heat_rgba(
     if size is not None:  # numbers, not colours: so that what lies between is of the scale too
         cells = np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC))
     shares = cells / most if most > 0 else np.zeros_like(cells)
+    return _table()[(shares * _STEPS).round().clip(0, _STEPS).astype(np.uint8)]
+
+
+@functools.cache
+def _table() -> npt.NDArray[np.uint8]:
+    """The colours of the scale, uint8 ``[_STEPS + 1, 4]``: to interpolate each pixel takes long."""
     at, *channels = zip(*ANCHORS, strict=True)
+    shares = np.linspace(0, 1, _STEPS + 1)
     colours = np.stack([np.interp(shares, at, channel) for channel in channels], -1)
-    colours[..., 3] *= 255
+    colours[:, 3] *= 255
     return colours.round().astype(np.uint8)
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
         "Classify a bucket or a folder into a file or a table, and continue where a run stopped"
     ),
     "report": "Make one HTML page, with the photos in it, from the results of a run",
+    "explain": "Show which parts of a photo speak for its name",
     "serve": "Answer over HTTP: an endpoint for programs and a page for people",
     "keys": "Make, list, revoke and rotate the keys that flowers serve lets in",
     "trace": "Load what flowers serve has kept of its requests, forget it, or train on it",
@@ -46,6 +47,10 @@ def find(name: str) -> Command:  # noqa: C901, PLR0911  a return a command
             from flowers_onnx.cli.commands.report import report
 
             return report
+        case "explain":
+            from flowers_onnx.cli.commands.explain import explain
+
+            return explain
         case "serve":
             from flowers_onnx.cli.commands.serve import serve
 

@@ -1,0 +1,100 @@
+"""A page of explained photos as HTML, a piece at a time; it needs no script and no network."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from string import Template
+
+from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+
+from flowers_onnx import __version__
+from flowers_onnx.explain.photos import SIDE, Explained
+from flowers_onnx.explain.texts import TEXTS, page_lang
+from flowers_onnx.metadata import ModelInfo
+from flowers_onnx.results import Candidate, Failure
+from flowers_onnx.web import assets, heat
+from flowers_onnx.web.words import Words, safe
+
+_QUALITY = 80
+#: Pixels a side of the heat map, which is smooth and lies over the photo, enlarged.
+_HEAT_SIDE = 56
+
+
+class Page:
+    """A page with names in ``lang``, and words in English or Spanish."""
+
+    def __init__(self, info: ModelInfo, lang: str) -> None:
+        self._info = info
+        self._words = Words(page_lang(lang), TEXTS[page_lang(lang)])
+
+    def parts(self, photos: Iterable[Explained | Failure]) -> Iterator[str]:
+        """The page from its first character to its last."""
+        head, tail = assets.read(__package__, "explain.html").split("$photos")
+        css = heat.style() + assets.style(__package__, "explain.css")
+        values = {
+            **self._words.all(),
+            "css": css,
+            "policy": assets.policy(css, "", {"img-src": "data:"}),
+            "lang": self._words.lang,
+            "version": __version__,
+            "model": self._words.text("model", model=self._info.id),
+        }
+        yield Template(head).substitute(values)
+        for photo in photos:
+            if isinstance(photo, Failure):
+                yield self._failure(photo)
+            else:
+                yield self._card(photo)
+        yield Template(tail).substitute(values)
+
+    def _card(self, photo: Explained) -> str:
+        words, explanation = self._words, photo.explanation
+        prediction, candidate = explanation.prediction, explanation.candidate
+        marked = words.text("heat_alt", label=candidate.label)
+        small = heat.heat_rgba(explanation.heat.cells, (_HEAT_SIDE, _HEAT_SIDE))
+        shown = list(prediction.top)
+        if candidate not in shown:
+            shown.append(candidate)
+        names = "".join(self._line(one, is_it=one == candidate) for one in shown)
+        return (
+            '<section class="photo">\n<figure><div class="stack">'
+            f'<img src="{_url(Image.fromarray(photo.pixels))}" alt="{safe(photo.name)}" '
+            f'width="{SIDE}" height="{SIDE}">'
+            f'<img class="heat" src="{_url(Image.fromarray(small, "RGBA"))}" alt="{marked}"></div>'
+            f"<figcaption><bdi>{safe(photo.name)}</bdi></figcaption></figure>\n"
+            f'<div class="names">{self._heading(photo)}<ol>{names}</ol></div>\n</section>\n'
+        )
+
+    def _heading(self, photo: Explained) -> str:
+        words, prediction = self._words, photo.explanation.prediction
+        if prediction.known is False:
+            name = words.text("not_known", count=len(self._info.labels))
+            closest = f"{words.text('closest')} {safe(prediction.label)}"
+            return f"<h2>{name}</h2><p>{closest}</p>"
+        latin = prediction.scientific_name
+        below = f'<p lang="la">{safe(latin)}</p>' if latin and latin != prediction.label else ""
+        return f"<h2>{safe(prediction.label)}</h2>{below}"
+
+    def _line(self, one: Candidate, *, is_it: bool) -> str:
+        mark = ' class="it"' if is_it else ""
+        return (
+            f"<li{mark}><span>{safe(one.label)}</span> "
+            f"<b>{safe(self._words.percent(one.confidence))}</b>"
+            f'<svg aria-hidden="true"><rect width="{100 * one.confidence:.2f}%" height="100%"/>'
+            "</svg></li>"
+        )
+
+    def _failure(self, failure: Failure) -> str:
+        return (
+            f'<section class="failure"><h2>{self._words.text("failed")}</h2>'
+            f"<p><bdi>{safe(failure.path or '-')}</bdi> {safe(failure.message)}</p></section>\n"
+        )
+
+
+def _url(image: Image.Image) -> str:
+    """The image as a ``data:`` URL."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=_QUALITY)
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"

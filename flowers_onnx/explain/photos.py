@@ -1,0 +1,95 @@
+"""From what the command line names to photos that are explained, and the pixels to show of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from flowers_onnx.classifier import Classifier
+from flowers_onnx.concurrency import map_ordered
+from flowers_onnx.errors import ImageError, from_os_error
+from flowers_onnx.explain.options import Options
+from flowers_onnx.explanation import Explanation
+from flowers_onnx.image_formats import MAX_BYTES
+from flowers_onnx.metadata import Preprocess
+from flowers_onnx.photos import PhotoReader
+from flowers_onnx.pixels import Pixels
+from flowers_onnx.results import Failure
+from flowers_onnx.sources import Stream, Unreadable, expand
+
+#: Pixels a side of the square that is shown.
+SIDE = 480
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A source that is read twice: ``name`` is its path in the folder that was given, if any."""
+
+    name: str
+    path: str
+    source: str | bytes | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A photo, explained. ``pixels``, uint8 ``[SIDE, SIDE, 3]`` in RGB, are what is seen of it."""
+
+    name: str
+    path: str
+    explanation: Explanation
+    pixels: Pixels
+
+
+def named_sources(
+    words: Iterable[str], stdin: BinaryIO | None, on_raw: Callable[[str], None]
+) -> Iterator[NamedSource]:
+    """The photos that ``words`` name, in order and one at a time."""
+    for word in words:
+        for found in expand([word], stdin, on_raw):
+            match found:
+                case Stream(path, file):
+                    yield NamedSource("photo", path, _content(path, file))
+                case Unreadable(path):
+                    yield NamedSource(path, path, found)
+                case str():
+                    folder = word if os.path.isdir(word) else os.path.dirname(found)
+                    yield NamedSource(os.path.relpath(found, folder or os.curdir), found, found)
+
+
+def explained(
+    classifier: Classifier, sources: Iterable[NamedSource], options: Options
+) -> Iterator[Explained | Failure]:
+    """Each photo explained, in order; raises ``UsageError`` for a class that isn't there."""
+    preprocess, query = classifier.info.preprocess, options.query
+    if options.label is not None:
+        classifier.info.find(options.label)  # before the first photo is read
+    reader = PhotoReader(Preprocess(SIDE, preprocess.crop_fraction, "lanczos"), options.max_pixels)
+
+    def work(photo: NamedSource) -> Explained | Failure:
+        try:
+            explanation = classifier.explain(
+                photo.source,
+                options.label,
+                top_k=query.top_k,
+                lang=query.lang,
+                min_confidence=query.min_confidence,
+            )
+            shown = reader.read(photo.source)
+            if shown.decoded is None or shown.sha256 != explanation.prediction.sha256:
+                raise ImageError("read_error", "it changed while it was read")
+        except ImageError as error:
+            return Failure(error.code, str(error), photo.path, None, classifier.info.id)
+        return Explained(photo.name, photo.path, explanation, shown.decoded.pixels)
+
+    threads = classifier.threads
+    return map_ordered(work, sources, threads=threads, ahead=2 * threads, name="flowers-worker")
+
+
+def _content(path: str, file: BinaryIO) -> bytes | Unreadable:
+    """What comes through a pipe; a byte more than a photo may have is enough to refuse it."""
+    try:
+        return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        return Unreadable(path, from_os_error(error))
