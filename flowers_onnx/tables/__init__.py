@@ -90,7 +90,7 @@ def sink_for(place: str, schema: Schema, labels: Sequence[Label] = ()) -> Sink:
     return _file(place, format_for(place, schema))
 
 
-def _file(place: str, format: Format) -> Sink:
+def _file(place: str, format: Format) -> LocalFile | ObjectFile:
     return ObjectFile(place, format) if is_remote(place) else LocalFile(path_of(place), format)
 
 

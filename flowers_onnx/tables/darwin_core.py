@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from flowers_onnx.errors import UsageError
 from flowers_onnx.metadata import Label
 from flowers_onnx.record import Field, to_json
-from flowers_onnx.tables import Sink
+from flowers_onnx.tables.files import LocalFile, ObjectFile
 from flowers_onnx.tables.lines import cells, is_torn, quoted, records, tell_torn
 from flowers_onnx.tables.plant_names import PlantName, plant_name
 from flowers_onnx.tables.rows import RESULTS
@@ -56,7 +56,7 @@ class DarwinCore:
 
     appends = True
 
-    def __init__(self, file: Sink, labels: Sequence[Label]) -> None:
+    def __init__(self, file: LocalFile | ObjectFile, labels: Sequence[Label]) -> None:
         self._file = file
         self._labels = {label.class_id: label for label in labels}
         if labels and not any(label.scientific_name for label in labels):
