@@ -87,13 +87,16 @@ class TiffReader:
         """Its whole numbers, the first so many; none if it holds something else."""
         if entry.type not in WHOLE:
             return ()
-        value, count = entry.field, min(entry.length, most)
-        form = f"{self.order}{count}{WHOLE[entry.type]}"
-        size = struct.calcsize(form)
-        if not entry.is_inline:
-            self._file.seek(min(self._place(entry), self._end))
-            value = self._file.read(size)
-        return struct.unpack(form, value[:size])
+        form = f"{self.order}{min(entry.length, most)}{WHOLE[entry.type]}"
+        return struct.unpack(form, self.content(entry, struct.calcsize(form)))
+
+    def content(self, entry: Entry, most: int) -> bytes:
+        """The bytes of its value, the first so many; fewer where the file ends."""
+        size = min(entry.size, most)
+        if entry.is_inline:
+            return entry.field[:size]
+        self._file.seek(min(self._place(entry), self._end))
+        return self._file.read(size)
 
     def number(self, form: str, data: bytes) -> int:
         """The number of this form that ``data`` begins with."""

@@ -18,6 +18,7 @@ from PIL import Image
 from flowers_onnx.cli.arguments import parse
 from flowers_onnx.cli.command import Job
 from flowers_onnx.cli.fire_adapter import route
+from flowers_onnx.exif import Taken
 from flowers_onnx.record import Timestamp
 from flowers_onnx.results import Result
 from flowers_onnx.storage.item import Item
@@ -30,7 +31,10 @@ SAMPLE = ROOT / "docs" / "sample" / "dahlia.jpg"
 FLOWERS = Path(sys.executable).parent / "flowers"
 
 #: Behind the fields of the result record.
-BATCH_FIELDS = ("source_uri", "source_version", "source_id", "size", "run_id", "processed_at")
+BATCH_FIELDS = (
+    *("source_uri", "source_version", "source_id", "size", "taken_at", "latitude", "longitude"),
+    *("run_id", "processed_at"),
+)
 #: A row that tests take apart and alter.
 Row = dict[str, Any]
 
@@ -94,9 +98,11 @@ def result_sink(place: str | Path) -> Sink:
     return sink_for(str(place), RESULTS)
 
 
-def make_row(item: Item, result: Result, run_id: str, processed_at: str) -> Row:
+def make_row(
+    item: Item, result: Result, run_id: str, processed_at: str, taken: Taken | None = None
+) -> Row:
     """A row as a batch makes it."""
-    return {**rows.make_row(item, result, run_id, Timestamp(processed_at))}
+    return {**rows.make_row(item, result, run_id, Timestamp(processed_at), taken or Taken())}
 
 
 def job(*words: str | Path) -> Job:

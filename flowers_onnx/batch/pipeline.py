@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from flowers_onnx.concurrency import End, source_thread, try_start
+from flowers_onnx.exif import Taken, taken
 from flowers_onnx.results import Query, Result
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage.images import BoundedReader, Read, read_image
@@ -23,20 +24,27 @@ if TYPE_CHECKING:
 #: Seconds that a list has to tell, before anything is done, that it is wrong near its beginning.
 _FIRST_LOOK = 0.5
 
-#: An image as it was read, and its result.
-Done = tuple[Item, Result]
+#: An image as it was read, its result, and what its EXIF says.
+Done = tuple[Item, Result, Taken]
 
 
 def classified(
-    items: Iterable[Item], classifier: Classifier, query: Query, at_a_time: int
+    items: Iterable[Item],
+    classifier: Classifier,
+    query: Query,
+    at_a_time: int,
+    *,
+    exif: bool = False,
 ) -> Iterator[Done]:
-    """Each image as it was read, and its result, in the order in which they were done.
+    """Each image as it was read, its result, and, with ``exif``, when and where it was taken.
+
+    They come in the order in which they were done.
 
     ``items`` are taken by a thread of their own; an error of theirs is raised at once. Objects
     are read ``at_a_time``, and classified by as many threads as ``classifier`` has. Where the
     system gives fewer threads, those do all, and without any the caller's does.
     """
-    crew = _Crew(classifier, query, at_a_time)
+    crew = _Crew(classifier, query, at_a_time, exif=exif)
     with source_thread(items, ahead=crew.most + 1, put=crew.put, name="flowers-list") as go_on:
         try:
             yield from crew.results(go_on)
@@ -51,8 +59,8 @@ class _StoppedError(Exception):
 class _Crew:
     """Threads that take images from the list; there is one more as long as there is work for it."""
 
-    def __init__(self, classifier: Classifier, query: Query, at_a_time: int) -> None:
-        self._classifier, self._query = classifier, query
+    def __init__(self, classifier: Classifier, query: Query, at_a_time: int, *, exif: bool) -> None:
+        self._classifier, self._query, self._exif = classifier, query, exif
         self._reader = BoundedReader()
         self._reading = threading.Semaphore(at_a_time)
         self._working = threading.Semaphore(classifier.threads)
@@ -144,7 +152,8 @@ class _Crew:
     def _classify(self, content: bytes | Unreadable, item: Item) -> Done:
         with self._working:
             self._check()
-            return item, self._classifier.result(content, self._query)
+            found = taken(content) if self._exif and isinstance(content, bytes) else Taken()
+            return item, self._classifier.result(content, self._query), found
 
     def _check(self) -> None:
         if self._stopped.is_set():

@@ -23,7 +23,7 @@ from flowers_onnx.results import Failure
 from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import local_path
+from flowers_onnx.storage.uris import DARWIN_CORE, local_path, suffix_of
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
@@ -41,11 +41,11 @@ def run(options: Options) -> int:
     try:
         check_place(options.out)  # before a library is loaded
         batch = _Batch(options, log)
-        settings = Settings(batch.classifier.info, options.query)
+        settings = Settings(batch.classifier.info, options.query, exif=options.exif)
         if not options.mix_settings:
             settings.check_other_shards(options.out, options.shard)
         with Output(
-            sink_for(options.out, RESULTS),
+            sink_for(options.out, RESULTS, batch.classifier.info.labels),
             options.journal,
             by_version=options.manifest is None,
             retry_errors=options.retry_errors,
@@ -110,11 +110,15 @@ class _Batch:
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
         results = classified(
-            self._to_do(output), self.classifier, self._options.query, self._options.fetch
+            self._to_do(output),
+            self.classifier,
+            self._options.query,
+            self._options.fetch,
+            exif=self._options.exif,
         )
         unread = 0
-        for item, result in results:
-            row = make_row(item, result, self._run_id, utc_now())
+        for item, result, taken in results:
+            row = make_row(item, result, self._run_id, utc_now(), taken)
             output.add(row)
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
@@ -146,7 +150,7 @@ class _Batch:
             if shard.has(item.uri):
                 yield item
 
-    def _tell_failures(self, tally: Tally, place: str) -> None:
+    def _tell_failures(self, tally: Tally, place: str | None) -> None:
         for text, fields in tally.failures(place):
             self._log.say(text, severity="WARNING", **fields)
 
@@ -184,7 +188,13 @@ class _Batch:
                 failure = error
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")
-        self._tell_failures(tally, options.out)
+        has_all = suffix_of(options.out) != DARWIN_CORE
+        self._tell_failures(tally, options.out if has_all else None)
+        if not has_all and (left := tally.images - tally.known):
+            self._log.say(
+                f"failed or not known, and so without a row in {options.out}: {left:,}; the next "
+                "run looks at them again"
+            )
         self._log.say(
             self._summary(tally, output.before, seconds),
             counts=counts,

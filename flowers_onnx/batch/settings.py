@@ -2,7 +2,8 @@
 
 The rows themselves tell: their model, how many candidates they have, and the language of these.
 So a result can be moved, and one of any version be continued. Of ``--min_confidence`` they tell
-only where it would have decided otherwise; so the provenance record and the journal have it.
+only where it would have decided otherwise, and of ``--exif`` nothing where photos have none; so
+the provenance record and the journal have both.
 ``--max_pixels`` is no such setting: it decides whether there is an answer, and not which.
 """
 
@@ -24,7 +25,7 @@ from flowers_onnx.storage import store_for
 from flowers_onnx.storage.uris import is_table, local_path, split_suffix, uri_of
 from flowers_onnx.tables.schema import AnyRow
 
-_LEAST = "min_confidence"
+_LEAST, _EXIF = "min_confidence", "exif"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Settings:
 
     model: ModelInfo
     query: Query
+    exif: bool = False
 
     def check(self, row: AnyRow, place: str) -> None:
         """Raise ``UsageError`` if this run would have named the image of ``row`` otherwise.
@@ -53,17 +55,17 @@ class Settings:
     def unseen(self) -> AnyRow:
         """What rows don't tell, as a journal notes it."""
         least = self.query.min_confidence
-        return {} if least is None else {_LEAST: least}
+        return ({} if least is None else {_LEAST: least}) | ({_EXIF: True} if self.exif else {})
 
     def check_unseen(self, made_with: AnyRow, place: str) -> None:
         """The same with what a journal notes."""
-        _refuse(place, self._other_least(made_with.get(_LEAST)))
+        _refuse(place, self._other_unseen(made_with))
 
     def check_record(self, record: str, place: str) -> None:
         """The same with a result's provenance record, at ``record`` if there is one."""
         with _unreadable_is_none():
             given = json.loads(store_for(record).download(record) or b"{}")["arguments"]
-            _refuse(place, self._other_least(given.get(_LEAST)))
+            _refuse(place, self._other_unseen(given))
 
     def check_other_shards(self, out: str, shard: Shard) -> None:
         """The same with the provenance record of another shard's result, if there is one.
@@ -83,7 +85,7 @@ class Settings:
             given = record["arguments"]
             place = (local_path(other) or other).removesuffix(".run.json")
             differing = self._differing(record["model"]["id"], given["top_k"], given["lang"])
-            _refuse(place, [*differing, *self._other_least(given.get(_LEAST))])
+            _refuse(place, [*differing, *self._other_unseen(given)])
 
     @cached_property
     def _names(self) -> dict[str, dict[ClassId, str]]:
@@ -112,11 +114,15 @@ class Settings:
             found.append(_Differing(made, f"--lang {self.query.lang}", made))
         return found
 
-    def _other_least(self, least: float | None) -> list[_Differing]:
-        if least == self.query.min_confidence:
-            return []
-        made = _least(least)
-        return [_Differing(made, _least(self.query.min_confidence), made)]
+    def _other_unseen(self, given: AnyRow) -> list[_Differing]:
+        least, exif = given.get(_LEAST), bool(given.get(_EXIF))
+        found = []
+        if least != self.query.min_confidence:
+            made = _least(least)
+            found.append(_Differing(made, _least(self.query.min_confidence), made))
+        if exif != self.exif:
+            found.append(_Differing(_exif(exif), _exif(self.exif), _exif(exif)))
+        return found
 
     def _other_rule(self, row: AnyRow) -> _Differing | None:
         """Whether ``known`` was decided in another way, as far as a row tells."""
@@ -144,6 +150,10 @@ class _Differing(NamedTuple):
 
 def _least(least: float | None) -> str:
     return f"no --{_LEAST}" if least is None else f"--{_LEAST} {least}"
+
+
+def _exif(asked: bool) -> str:  # noqa: FBT001
+    return f"--{_EXIF}" if asked else f"no --{_EXIF}"
 
 
 def _refuse(place: str, differing: Sequence[_Differing]) -> None:

@@ -19,12 +19,14 @@ class Tally:
     """Images by answer, or without a known one; errors by code, and the first of these."""
 
     labels: Counter[str] = field(default_factory=Counter)
+    known: int = 0
     not_known: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     first: list[AnyRow] = field(default_factory=list)
 
     def note(self, row: AnyRow) -> None:
         """Count a row."""
+        self.known += row.get("known") is True
         if row["status"] == "ok" and row.get("known") is False:
             self.not_known += 1
         elif row["status"] == "ok":
@@ -56,10 +58,10 @@ class Tally:
             text += f" ({codes})"
         return text
 
-    def failures(self, place: str) -> Iterator[tuple[str, dict[str, str]]]:
+    def failures(self, place: str | None) -> Iterator[tuple[str, dict[str, str]]]:
         """What to say of the first failures, each with URI and code, and of all the others.
 
-        ``place`` is where the rows are.
+        ``place`` is where the rows are, None where errors have none.
         """
         for row in self.first:
             uri, error = row["source_uri"], row["error"]
@@ -67,7 +69,8 @@ class Tally:
             yield text, {"uri": uri, "code": error["code"]}
         if self.failed > len(self.first):
             more = self.failed - len(self.first)
-            yield f"failed: {more:,} more; all are in {place}, where status is error", {}
+            where = f"; all are in {place}, where status is error" if place else ""
+            yield f"failed: {more:,} more{where}", {}
 
     def species(self, most: int) -> str:
         """The ``most`` frequent answers, to be put behind another text."""

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Query
-from flowers_onnx.storage.uris import is_table, literal_prefix, path_of, split_suffix, table_of
+from flowers_onnx.storage.uris import (
+    DARWIN_CORE,
+    is_table,
+    literal_prefix,
+    path_of,
+    split_suffix,
+    table_of,
+)
 
 FILE_SUFFIXES = (".jsonl", ".parquet")
 
@@ -47,6 +54,7 @@ class Options:
     query: Query
     model: str | None
     max_pixels: int
+    exif: bool
     runner_options: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -64,6 +72,8 @@ def target(flag: str, uri: str) -> Files | Table:
                 f"--{flag} must be bigquery://PROJECT.DATASET.TABLE, not {uri}"
             ) from error
     prefix, suffix = split_suffix(path_of(uri))
+    if suffix.lower() == DARWIN_CORE:
+        raise UsageError(f"--{flag} {uri}: only flowers batch writes Darwin Core")
     if suffix.lower() not in FILE_SUFFIXES:
         known = ", ".join(FILE_SUFFIXES)
         raise UsageError(f"--{flag} must end in {known} or be bigquery://P.DATASET.TABLE: {uri}")

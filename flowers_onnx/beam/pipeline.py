@@ -13,6 +13,7 @@ from apache_beam.utils.shared import Shared
 from flowers_onnx.beam.options import Options
 from flowers_onnx.beam.outputs import write
 from flowers_onnx.classifier import Classifier
+from flowers_onnx.exif import Taken, taken
 from flowers_onnx.sources import Unreadable
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.images import BoundedReader
@@ -91,4 +92,5 @@ class _Classify(beam.DoFn):  # type: ignore[misc]
 
     def _made(self, content: bytes | Unreadable, item: Item) -> Row:
         result = self._classifier.result(content, self._options.query)
-        return make_row(item, result, self._run_id, utc_now())
+        found = taken(content) if self._options.exif and isinstance(content, bytes) else Taken()
+        return make_row(item, result, self._run_id, utc_now(), found)

@@ -112,6 +112,10 @@ Threads = Annotated[
     int | None,
     Flag("N", "photos in work at a time (the CPUs that this process is allowed)", thread_count),
 ]
+Exif = Annotated[
+    bool,
+    Flag("", "when and where a photo was taken, by its EXIF: taken_at, latitude, longitude"),
+]
 MaxPixels = Annotated[int, Flag("N", f"most pixels decoded for one image ({MAX_PIXELS})", count())]
 Keys = Annotated[
     str | None,

@@ -23,10 +23,12 @@ _COLOURS = 25
 _TRANSPARENCY = {0: {2}, 2: {6}, 3: set(range(1, 257))}
 #: Where Pillow finds how an image is turned, and in which texts. A wrong checksum is no reason
 #: to show it lying on its side.
-_TELLING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
-_TEXTS = {b"XML:com.adobe.xmp", b"Raw profile type exif"}
+TELLING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
+#: What Pillow calls a text that holds EXIF.
+RAW_PROFILE = "Raw profile type exif"
+_TEXTS = {b"XML:com.adobe.xmp", RAW_PROFILE.encode()}
 #: Most bytes of metadata that are looked at, and of a text when it is unpacked.
-_MOST, _MOST_TEXT = 4 << 20, 1 << 20
+MOST, _MOST_TEXT = 4 << 20, 1 << 20
 
 
 class FormatReader(Reader):
@@ -45,15 +47,15 @@ class FormatReader(Reader):
         colours = (self.file.read(1) or b"\0")[0]
         others, info = list[Part](), dict[str, Any]()
         pixels, before, seen = None, b"", set[bytes]()
-        for name, start, end in _chunks(self.file):
+        for name, start, end in chunks(self.file):
             part = (start - 8, end + 4)
             if name == b"IDAT":
                 if not pixels:
                     pixels = part
                 elif before == name:  # there may be very many
                     pixels = (pixels[0], part[1])
-            elif name in _TELLING or (name == b"iCCP" and not pixels):
-                info.update(_told(name, self.file.read(min(end - start, _MOST))))
+            elif name in TELLING or (name == b"iCCP" and not pixels):
+                info.update(told(name, self.file.read(min(end - start, MOST))))
             elif (
                 not pixels
                 and name not in seen
@@ -75,7 +77,7 @@ class _Chunk(NamedTuple):
     end: int
 
 
-def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+def chunks(file: BinaryIO) -> Iterator[_Chunk]:
     """Each with the file at its content; the last may reach beyond the file."""
     position = len(_SIGNATURE)
     while True:
@@ -106,14 +108,14 @@ def _is_sound(file: BinaryIO, name: bytes, length: int, lengths: Container[int])
     return file.read(4) == zlib.crc32(content).to_bytes(4, "big")
 
 
-def _told(name: bytes, content: bytes) -> dict[str, Any]:
+def told(name: bytes, content: bytes) -> dict[str, Any]:
     """What Pillow's ``info`` would have of colours and of how the image is turned."""
     keyword, _, rest = content.partition(b"\0")
     if name == b"eXIf":
         return {"exif": b"Exif\0\0" + content}
     if name == b"iCCP":
-        profile = _unpacked(rest[1:], _MOST)
-        return {"icc_profile": profile} if 0 < len(profile) < _MOST else {}
+        profile = _unpacked(rest[1:], MOST)
+        return {"icc_profile": profile} if 0 < len(profile) < MOST else {}
     if keyword not in _TEXTS:
         return {}
     if name == b"zTXt":
@@ -122,8 +124,8 @@ def _told(name: bytes, content: bytes) -> dict[str, Any]:
         is_packed, text = rest[:1] == b"\x01", b"".join(rest[2:].split(b"\0", 2)[2:])
         rest = _unpacked(text, _MOST_TEXT) if is_packed else text
     key = keyword.decode()
-    told: dict[str, Any] = {key: rest.decode("utf-8", "replace")}
-    return {**told, "xmp": rest} if key.startswith("XML") else told
+    found: dict[str, Any] = {key: rest.decode("utf-8", "replace")}
+    return {**found, "xmp": rest} if key.startswith("XML") else found
 
 
 def _unpacked(content: bytes, most: int) -> bytes:

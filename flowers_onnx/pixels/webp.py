@@ -48,7 +48,7 @@ class FormatReader(Reader):
         size = self.file.seek(0, 2)
         parts, info = list[Part](), dict[str, Any]()
         seen = set[bytes]()
-        for name, start, end in _chunks(self.file):
+        for name, start, end in chunks(self.file):
             if name in _PICTURE - seen:  # and no second frame
                 if end > size:
                     raise ImageError("truncated", "the file ends before the image does")
@@ -73,7 +73,7 @@ class _Chunk(NamedTuple):
     end: int
 
 
-def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+def chunks(file: BinaryIO) -> Iterator[_Chunk]:
     """Each with the file at its content; the last may reach beyond the file."""
     position = 12
     while True:
@@ -89,7 +89,7 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
 
 def _first_frame(file: BinaryIO, canvas: tuple[int, int]) -> Box | None:
     """Which part of the canvas the first frame of an animation covers, if not all of it."""
-    for name, _, _ in _chunks(file):
+    for name, _, _ in chunks(file):
         if name == b"ANMF":
             head = file.read(12)
             left, top, width, height = (

@@ -16,6 +16,9 @@ from flowers_onnx.errors import StorageError, UsageError
 from flowers_onnx.file_uris import is_file_uri, path_of_file
 from flowers_onnx.text import path_in
 
+#: A suffix of two parts, which says that a table is no other CSV.
+DARWIN_CORE = ".dwc.csv"
+
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _TABLE = re.compile(r"([a-z][\w.:-]*)\.(\w+)\.([\w-]+)", re.ASCII)
 
@@ -141,6 +144,8 @@ def name_of(place: str) -> str:
 
 def split_suffix(place: str) -> tuple[str, str]:
     """``a/b.csv`` -> ``a/b`` and ``.csv``; a table has no suffix."""
+    if place.lower().endswith(DARWIN_CORE):
+        return place[: -len(DARWIN_CORE)], place[-len(DARWIN_CORE) :]
     return (place, "") if is_table(place) else os.path.splitext(place)
 
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from flowers_onnx.errors import UsageError
+from flowers_onnx.metadata import Label
 from flowers_onnx.storage.uris import (
+    DARWIN_CORE,
     is_remote,
     is_table,
     path_of,
@@ -20,6 +22,7 @@ from flowers_onnx.storage.uris import (
 from flowers_onnx.tables.files import Format, LocalFile, ObjectFile
 from flowers_onnx.tables.schema import AnyRow, Schema
 
+#: Of files that hold whole rows.
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".sqlite")
 
 
@@ -56,8 +59,8 @@ def check_place(place: str) -> None:
         case "bigquery":
             table_of(place)
         case "file" | "gs" | "s3":
-            if suffix_of(place) not in SUFFIXES:
-                known = ", ".join(SUFFIXES)
+            if suffix_of(place) not in (*SUFFIXES, DARWIN_CORE):
+                known = ", ".join((*SUFFIXES, DARWIN_CORE))
                 raise UsageError(f"a result's name must end in one of {known}, not as {place} does")
             path_of(place)
         case scheme:
@@ -66,19 +69,29 @@ def check_place(place: str) -> None:
             )
 
 
-def sink_for(place: str, schema: Schema) -> Sink:
+def sink_for(place: str, schema: Schema, labels: Sequence[Label] = ()) -> Sink:
     """The sink for rows of ``schema`` at a path or a ``file``, ``gs``, ``s3``, ``bigquery`` URI.
 
-    Raises ``UsageError`` for an unknown form and for a missing extra.
+    ``labels`` are those of the model that makes the rows: Darwin Core tells more of a plant than
+    they do. Raises ``UsageError`` for an unknown form and for a missing extra.
     """
     check_place(place)
     if is_table(place):
         from flowers_onnx.tables.bigquery import BigQueryTable
 
         return BigQueryTable(place, schema)
-    if is_remote(place):
-        return ObjectFile(place, format_for(place, schema))
-    return LocalFile(path_of(place), format_for(place, schema))
+    if suffix_of(place) == DARWIN_CORE:
+        from flowers_onnx.tables.darwin_core import DarwinCore, Occurrences
+        from flowers_onnx.tables.rows import RESULTS
+
+        if schema.name != RESULTS.name:
+            raise UsageError(f"{place}: only flowers batch writes Darwin Core")
+        return DarwinCore(_file(place, Occurrences()), labels)
+    return _file(place, format_for(place, schema))
+
+
+def _file(place: str, format: Format) -> LocalFile | ObjectFile:
+    return ObjectFile(place, format) if is_remote(place) else LocalFile(path_of(place), format)
 
 
 def format_for(place: str, schema: Schema) -> Format:

@@ -34,10 +34,10 @@ class JsonLines:
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    if _is_torn(file, line) and self._beginning.startswith(
+                    if is_torn(file, line) and self._beginning.startswith(
                         line[: len(self._beginning)]
                     ):
-                        _tell_torn(path)
+                        tell_torn(path)
                         return
                     raise ValueError(f"line {number} is not JSON") from None
                 yield row
@@ -60,13 +60,13 @@ class Csv:
             if header not in self._readable:
                 raise ValueError("its header is another")
             schema = self._readable[header]
-            for number, record in enumerate(_records(file), 1):
+            for number, record in enumerate(records(file), 1):
                 try:
                     row = _row(record, schema)
                 except ValueError:
                     row = None
-                if _is_torn(file, record) and self.schema.problem(row):
-                    _tell_torn(path)
+                if is_torn(file, record) and self.schema.problem(row):
+                    tell_torn(path)
                     return
                 if row is None:
                     raise ValueError(f"row {number} can't be understood")
@@ -75,7 +75,7 @@ class Csv:
     def write(self, rows: Iterable[AnyRow], path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(_header(self.schema) + "\n")
-            file.writelines(",".join(map(_quoted, self.schema.flatten(row))) + "\n" for row in rows)
+            file.writelines(",".join(map(quoted, self.schema.flatten(row))) + "\n" for row in rows)
 
 
 def _header(schema: Schema) -> str:
@@ -84,7 +84,7 @@ def _header(schema: Schema) -> str:
 
 def _row(record: bytes, schema: Schema) -> AnyRow:
     text = record.decode().removesuffix("\n").removesuffix("\r")
-    pairs = zip(_cells(text), schema.flat, strict=True)
+    pairs = zip(cells(text), schema.flat, strict=True)
     return schema.unflatten(_typed(cell, field) for cell, field in pairs)
 
 
@@ -92,7 +92,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     return iter(lambda: file.readline(_MAX_LINE), b"")
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
+def records(file: BinaryIO) -> Iterator[bytes]:
     """Lines, joined where a line end is inside quotes."""
     lines = _lines(file)
     for line in lines:
@@ -105,12 +105,14 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
         yield record
 
 
-def _is_torn(file: BinaryIO, line: bytes) -> bool:
+def is_torn(file: BinaryIO, line: bytes) -> bool:
+    """Whether a line that was read from ``file`` is its last one, and has no end."""
     return not line.endswith(b"\n") and not file.read(1)
 
 
 @functools.cache  # a result is read more than once
-def _tell_torn(_path: str) -> None:
+def tell_torn(_path: str) -> None:
+    """Say that what is torn is left out."""
     say("flowers: the earlier result ends in a part of a row; its image will be done again")
 
 
@@ -119,7 +121,8 @@ _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 _SPECIAL = re.compile(r'[",\r\n]|\A\Z')
 
 
-def _cells(record: str) -> Iterator[str | None]:
+def cells(record: str) -> Iterator[str | None]:
+    """The texts of a record without its line end, None for nothing; raises ``ValueError``."""
     position, end = 0, ","
     while end:
         match = _CELL.match(record, position)
@@ -141,7 +144,8 @@ def _typed(cell: str | None, field: Field) -> Cell:
     return cell
 
 
-def _quoted(cell: Cell) -> str:
+def quoted(cell: Cell) -> str:
+    """A cell as it stands in a file."""
     if isinstance(cell, str):
         return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
     return "" if cell is None else str(to_text(cell))

@@ -14,7 +14,7 @@ from flowers_onnx.record import Record, fields_of, flat_fields
 from flowers_onnx.results import Result, result_of
 from flowers_onnx.scratch import scratch_folder
 from flowers_onnx.storage import store_for
-from flowers_onnx.storage.uris import is_remote, path_of, suffix_of
+from flowers_onnx.storage.uris import DARWIN_CORE, is_remote, path_of, suffix_of
 from flowers_onnx.tables import format_for
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow, unflatten
@@ -43,6 +43,11 @@ def read_results(places: Iterable[str]) -> Iterator[Result]:
 
 def check_result(place: str) -> None:
     """Raise ``UsageError`` for what is no result by its name, or isn't there on this machine."""
+    if suffix_of(place) == DARWIN_CORE:
+        raise UsageError(
+            f"{place}: Darwin Core has no row for what failed or isn't known; report a result "
+            "that has: flowers batch ... --out results.jsonl"
+        )
     if suffix_of(place) not in _TEXT + _TABLES:
         raise UsageError(f"{place}: results end in {', '.join(_TEXT + _TABLES)}")
     if is_remote(place):

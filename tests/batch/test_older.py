@@ -18,6 +18,7 @@ from support import Row, Run, make_row, noise_pictures, result_sink
 
 from flowers_onnx.batch.output import Output
 from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.exif import Taken
 from flowers_onnx.record import to_json
 from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
@@ -27,7 +28,8 @@ from flowers_onnx.tables.reading import read_results
 
 TABLE = "project.dataset.results"
 URI = f"bigquery://{TABLE}"
-NEW = ("known", "prediction_set")
+NEW = ("known", "prediction_set", "taken_at", "latitude", "longitude")
+NOTHING_OF_IT = {"known": None, "prediction_set": [], **Taken()._asdict()}
 
 
 def row(number: int, **more: Any) -> Row:
@@ -38,7 +40,13 @@ def row(number: int, **more: Any) -> Row:
     )
     failure = Failure("corrupt", "zero\n«bytes»", None, None, "m/1")
     item = Item(f"gs://b/{number}.jpg", "1", 7)
-    made = make_row(item, good if number % 3 else failure, "run", "2026-11-23T12:00:00.120Z")
+    made = make_row(
+        item,
+        good if number % 3 else failure,
+        "run",
+        "2026-11-23T12:00:00.120Z",
+        Taken("2024-05-17T14:03:22+02:00", 41.40338888888889, -1e-12),
+    )
     return {**made, **more}
 
 
@@ -48,7 +56,7 @@ def old(*numbers: int) -> list[Row]:
 
 def extended(rows: list[Row]) -> list[Row]:
     """Old rows in a new result."""
-    return [{**each, "known": None, "prediction_set": []} for each in rows]
+    return [{**each, **NOTHING_OF_IT} for each in rows]
 
 
 def output(place: str | Path, journal: str | Path) -> Output:

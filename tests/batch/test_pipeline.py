@@ -83,7 +83,7 @@ def test_what_is_held_is_bounded_whatever_the_threads(
     memory = Memory(threads, sizes)
     monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda _uri: memory)
     done = list(classified(items, classifier_of(memory), Query(), at_a_time))
-    assert Counter(item.uri for item, _ in done) == Counter(list(sizes))
+    assert Counter(item.uri for item, *_ in done) == Counter(list(sizes))
     assert memory.peak <= MAX_BYTES
     assert memory.most_reading <= at_a_time
     assert memory.most_working <= threads
@@ -115,7 +115,7 @@ def test_fewer_threads_do_the_same_work(monkeypatch: pytest.MonkeyPatch, given: 
     memory = Memory(3, sizes)
     monkeypatch.setattr("flowers_onnx.storage.images.store_for", lambda _uri: memory)
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    done = [item.uri for item, _ in classified(map(Item, sizes), classifier_of(memory), Query(), 4)]
+    done = [each[0].uri for each in classified(map(Item, sizes), classifier_of(memory), Query(), 4)]
     assert sorted(done) == sorted(sizes)
 
     def broken() -> Iterator[Item]:

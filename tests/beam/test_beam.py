@@ -15,8 +15,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from exif_photos import photo
 from fakes.gcs import FakeGcs, fake_gcs
 from fakes.server import free_port, running
+from PIL import Image
 from raw_files import RAW_FILES
 from support import (
     BATCH_FIELDS,
@@ -92,6 +94,7 @@ def test_without_the_extra_one_line_says_what_to_install(flowers: Run, sample: P
         (("--runner", "FlinkRunner"), "rows.jsonl", "needs a SOURCE"),
         (("photos",), None, "needs --out"),
         (("photos",), "rows.csv", "must end in .jsonl, .parquet"),
+        (("photos",), "rows.dwc.csv", "only flowers batch writes Darwin Core"),
         (("photos",), "r[1]ws.jsonl", "Beam takes *, ? and [ in a name for a pattern"),
         (("photos",), "gs://b/r?ws.parquet", "Beam takes *, ? and [ in a name for a pattern"),
         (("photos",), "bigquery://project.table", "PROJECT.DATASET.TABLE"),
@@ -145,7 +148,8 @@ def shared_text(pattern: str, folder: Path) -> list[str]:
 def test_the_rows_are_those_of_the_batch(flowers: Run, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    how = ("--top_k=2", "--lang=es", "--min_confidence=1")
+    how = ("--top_k=2", "--lang=es", "--min_confidence=1", "--exif")
+    (photos / "a.jpg").write_bytes(photo(Image.open(photos / "a.jpg")))
     # The second source is a part of the first: each image has one row all the same.
     done = flowers("beam", photos, photos / "more", "--out", out / "beam.jsonl", *how)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -157,6 +161,7 @@ def test_the_rows_are_those_of_the_batch(flowers: Run, photos: Path, tmp_path: P
     rows = shared_text("beam-*-of-*.jsonl", out)
     assert len(rows) == 6
     assert rows == shared_text("batch.jsonl", out)
+    assert sum('"taken_at": "2024-05-17T14:03:22+02:00"' in row for row in rows) == 1
     failed = shared_text("beam.errors-*-of-*.jsonl", out)
     assert failed == [row for row in rows if '"status": "error"' in row]
     # The dead letter is a manifest: what it names can be tried again.

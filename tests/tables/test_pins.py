@@ -14,6 +14,7 @@ import pytest
 from fakes.bigquery import BigQueryFake
 from support import Row, make_row, result_sink
 
+from flowers_onnx.exif import Taken
 from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
 from flowers_onnx.tables.schema import id_to_text, text_to_id
@@ -33,6 +34,7 @@ GOOD: Row = make_row(
     ),
     "20261123T120000Z-0123abcd",
     "2026-11-23T12:00:00.120Z",
+    Taken("2024-05-17T14:03:22+02:00", 41.40338888888889, -2.5),
 )
 FAILED: Row = make_row(
     Item("gs://fotos/2.jpg", None, None, 'año, "7"\n'),
@@ -52,7 +54,8 @@ JSON_LINES = (
     '"sha256": "abababababababababababababababababababababababababababababababab", '
     '"width": 3, "height": 4, "model": "flowers/1.0", "error": null, '
     '"source_uri": "gs://fotos/ñandú/1.jpg", "source_version": "17", "source_id": "7", '
-    '"size": 1234, "run_id": "20261123T120000Z-0123abcd", '
+    '"size": 1234, "taken_at": "2024-05-17T14:03:22+02:00", '
+    '"latitude": 41.40338888888889, "longitude": -2.5, "run_id": "20261123T120000Z-0123abcd", '
     '"processed_at": "2026-11-23T12:00:00.120Z"}\n'
     '{"schema": "1.1", "path": "gs://fotos/2.jpg", "status": "error", '
     '"label": null, "class_id": null, "scientific_name": null, '
@@ -61,23 +64,25 @@ JSON_LINES = (
     '"width": null, "height": null, "model": "flowers/1.0", '
     '"error": {"code": "is_empty", "message": "the file is empty"}, '
     '"source_uri": "gs://fotos/2.jpg", "source_version": null, "source_id": "año, \\"7\\"\\n", '
-    '"size": null, "run_id": "20261123T120000Z-0123abcd", '
+    '"size": null, "taken_at": null, "latitude": null, "longitude": null, '
+    '"run_id": "20261123T120000Z-0123abcd", '
     '"processed_at": "2026-11-23T12:00:01.000Z"}\n'
 )
 
 CSV = (
     "schema,path,status,label,class_id,scientific_name,confidence,known,top,prediction_set,sha256,"
-    "width,height,model,error_code,error_message,source_uri,source_version,source_id,size,run_id,"
-    "processed_at\n"
+    "width,height,model,error_code,error_message,source_uri,source_version,source_id,size,taken_at,"
+    "latitude,longitude,run_id,processed_at\n"
     "1.1,gs://fotos/ñandú/1.jpg,ok,orquídea mariposa,7,Phalaenopsis «hyb.»,0.30000000000000004,"
     "true,"
     '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}, '
     '{""label"": ""tusílago"", ""class_id"": ""x"", ""confidence"": 1e-12}]",'
     '"[{""label"": ""orquídea mariposa"", ""class_id"": 7, ""confidence"": 0.30000000000000004}]",'
     "abababababababababababababababababababababababababababababababab,3,4,flowers/1.0,"
-    ",,gs://fotos/ñandú/1.jpg,17,7,1234,20261123T120000Z-0123abcd,2026-11-23T12:00:00.120Z\n"
+    ",,gs://fotos/ñandú/1.jpg,17,7,1234,2024-05-17T14:03:22+02:00,"
+    "41.40338888888889,-2.5,20261123T120000Z-0123abcd,2026-11-23T12:00:00.120Z\n"
     "1.1,gs://fotos/2.jpg,error,,,,,,[],[],,,,flowers/1.0,"
-    'is_empty,the file is empty,gs://fotos/2.jpg,,"año, ""7""\n",,'
+    'is_empty,the file is empty,gs://fotos/2.jpg,,"año, ""7""\n",,,,,'
     "20261123T120000Z-0123abcd,2026-11-23T12:00:01.000Z\n"
 )
 
@@ -88,6 +93,7 @@ SQLITE_TABLE = (
     '"width" INTEGER, "height" INTEGER, '
     '"model" TEXT NOT NULL, "error_code" TEXT, "error_message" TEXT, '
     '"source_uri" TEXT NOT NULL, "source_version" TEXT, "source_id" TEXT, "size" INTEGER, '
+    '"taken_at" TEXT, "latitude" REAL, "longitude" REAL, '
     '"run_id" TEXT NOT NULL, "processed_at" TEXT NOT NULL)'
 )
 SQLITE_INDEX = "CREATE INDEX results_source_uri ON results (source_uri)"
@@ -132,6 +138,9 @@ required group field_id=-1 schema {
   optional binary field_id=-1 source_version (String);
   optional binary field_id=-1 source_id (String);
   optional int64 field_id=-1 size;
+  optional binary field_id=-1 taken_at (String);
+  optional double field_id=-1 latitude;
+  optional double field_id=-1 longitude;
   required binary field_id=-1 run_id (String);
   required int64 field_id=-1 processed_at (Timestamp(isAdjustedToUTC=true, \
 timeUnit=milliseconds, is_from_converted_type=false, force_set_converted_type=false));
@@ -205,7 +214,7 @@ def test_the_id_of_a_load_job_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None
         sink.publish([])  # makes the table
         fake.tables["project.dataset.flowers"].resource["creationTime"] = "1764000000123"
         sink.publish([GOOD, FAILED])
-        digest = "8aa8941d46deb98c6915cffafa8cb10b050f85374552b5a35303ba3754b72a7a"
+        digest = "973880479f28b280cd8771e2b5c0fd44e5584477625284d493e5e53bf7baba38"
         assert list(fake.jobs) == [f"flowers-{digest}-0"]
         (job,) = fake.jobs.values()
         assert job.data.decode() == JSON_LINES.replace('"class_id": 7', '"class_id": "7"')

@@ -25,6 +25,7 @@ from support import BATCH_FIELDS, ROOT, Row, blocks, make_row, posix, result_sin
 
 from flowers_onnx import writers
 from flowers_onnx.errors import OutputError, StoppedError, StorageError, UsageError
+from flowers_onnx.exif import Taken
 from flowers_onnx.record import RECORD_SCHEMA, Field, Record, fields_of, flat_fields
 from flowers_onnx.results import Candidate, Failure, Prediction
 from flowers_onnx.storage.item import Item
@@ -69,7 +70,9 @@ def rows_of() -> st.SearchStrategy[Row]:
     sizes = st.none() | st.integers(0, 2**40)
     items = st.builds(Item, TEXTS, st.none() | TEXTS, sizes, st.none() | TEXTS)
     times = st.datetimes().map(lambda time: time.isoformat(timespec="milliseconds") + "Z")
-    return st.builds(make_row, items, predictions | failures, TEXTS, times)
+    degrees = st.none() | st.floats(-180, 180)
+    taken = st.builds(Taken, st.none() | TEXTS, degrees, degrees)
+    return st.builds(make_row, items, predictions | failures, TEXTS, times, taken)
 
 
 def row(number: int = 0, **changes: Any) -> Row:

@@ -42,7 +42,7 @@ def batch(
     ] = None,
     retry_errors: Annotated[bool, Flag("", "do those again that failed in an earlier run")] = False,
     mix_settings: Annotated[
-        bool, Flag("", "go on with a RESULT of another --lang, --top_k or --model")
+        bool, Flag("", "go on with a RESULT of another --lang, --top_k, --exif or --model")
     ] = False,
     journal: Annotated[
         str | None,
@@ -51,6 +51,7 @@ def batch(
     log_format: Annotated[
         str, Flag("F", "text, or json for log collectors (text)", flags.choice("text", "json"))
     ] = "text",
+    exif: flags.Exif = False,
     top_k: flags.TopK = 5,
     lang: flags.Lang = "en",
     min_confidence: flags.MinConfidence = None,
@@ -71,10 +72,10 @@ def batch(
       flowers batch SOURCE... --out RESULT [--FLAG VALUE ...]
 
     SOURCE is a folder, a file, a pattern, gs://bucket/folder or s3://bucket/folder. RESULT
-    is a file that ends in .jsonl, .csv, .parquet or .sqlite, here or in a bucket, or
-    bigquery://project.dataset.table. It appears, or grows, when all images are done; until
-    then the rows are in a journal, and the same command goes on after a crash. What is in
-    RESULT isn't done again. docs/batch.md tells more.
+    is a file that ends in .jsonl, .csv, .parquet, .sqlite or .dwc.csv (Darwin Core), here or
+    in a bucket, or bigquery://project.dataset.table. It appears, or grows, when all images
+    are done; until then the rows are in a journal, and the same command goes on after a
+    crash. What is in RESULT isn't done again. docs/batch.md tells more.
 
     Flags:
     {flags}
@@ -97,6 +98,7 @@ def batch(
         retry_errors=retry_errors,
         log_format=log_format,
         mix_settings=mix_settings,
+        exif=exif,
         query=Query(top_k, lang, min_confidence),
         model=model,
         threads=threads,

@@ -33,6 +33,7 @@ def beam(
             "or the table TABLE_errors)",
         ),
     ] = None,
+    exif: flags.Exif = False,
     top_k: Annotated[int, Flag("N", "candidates an image (5)", flags.count())] = 5,
     lang: flags.Lang = "en",
     min_confidence: flags.MinConfidence = None,
@@ -75,6 +76,7 @@ def beam(
         query=Query(top_k, lang, min_confidence),
         model=model,
         max_pixels=max_pixels,
+        exif=exif,
         runner_options=runner_options,
     )
     if find_spec("apache_beam") is None:

@@ -68,7 +68,8 @@ def classify(
         raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
     if paths.count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
-    if format is None and out is not None and out.lower().endswith((".parquet", ".sqlite")):
+    tables = (".parquet", ".sqlite", ".dwc.csv")
+    if format is None and out is not None and out.lower().endswith(tables):
         raise UsageError(
             f"--out {out}: flowers batch makes such files, classify {', '.join(flags.FORMS)}"
         )
