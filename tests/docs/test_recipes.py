@@ -194,6 +194,7 @@ def test_the_cron_line_does_new_photos_one_run_at_a_time(tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("duckdb")
     folder = tmp_path_factory.mktemp("results")
     (folder / "photos").mkdir()
     shutil.copy(SAMPLE, folder / "photos" / "dahlia.jpg")
@@ -203,8 +204,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for words in (
         "results.jsonl --shard 0/2", "results.jsonl --shard 1/2", "results.parquet", "results.csv",
     ):  # fmt: skip
-        command = [FLOWERS, "batch", "photos", "--out", *words.split()]
-        subprocess.run(command, cwd=folder, check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [FLOWERS, "batch", "photos", "--out", *words.split()],
+            cwd=folder,
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
     return folder
 
 
