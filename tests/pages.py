@@ -67,6 +67,11 @@ def links(page: str) -> list[tuple[str, str]]:
     return [(target.partition("#")[0], target.partition("#")[2]) for target in targets]
 
 
+def section(page: str, title: str) -> str:
+    """What stands below a heading of the second level."""
+    return page.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
 def shell_lines(page: str) -> list[str]:
     """What is typed in the shell blocks, continued lines joined; of transcripts the ``$`` lines."""
     typed = "".join(blocks(page, "bash"))

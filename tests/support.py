@@ -54,6 +54,11 @@ PACKAGES = {
     "nginx": "nginx-light",
     "openssl": "openssl",
     "exiftool": "libimage-exiftool-perl",
+    "jq": "jq",
+    "inotifywait": "inotify-tools",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "shellcheck": "shellcheck",
 }
 
 
