@@ -1,0 +1,60 @@
+"""The colours of a heat map over a photo, in every page and picture of the program."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+#: Red, green, blue (0 to 255) and opacity (0 to 1) at a share of the hottest cell. Ever lighter,
+#: so that it needs no eye for colours; dark blue to yellow by way of red has nothing in common
+#: with a leaf, and is seen on petals once these are faded.
+ANCHORS = (
+    (0.0, 60, 10, 170, 0.0),
+    (0.25, 190, 20, 190, 0.4),
+    (0.5, 255, 90, 110, 0.51),
+    (0.75, 255, 190, 50, 0.61),
+    (1.0, 255, 255, 120, 0.72),
+)
+#: How much greyer and how much darker the photo is below it: else it is lost on a yellow flower.
+GREYER, DARKER = 0.65, 0.25
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # as grayscale() of CSS has it
+
+
+def heat_rgba(
+    cells: npt.NDArray[np.float32], size: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
+    """The colours of a heat map's ``cells``, float32 ``[rows, columns]``: uint8 ``[H, W, 4]``.
+
+    A pixel a cell, or ``size`` (width, height) with smooth changes between the cells' middles.
+    The hottest cell is the end of the scale, and those of 0 and below are transparent. Opacity
+    is straight, not multiplied in.
+    """
+    most = float(cells.max())
+    if size is not None:  # numbers, not colours: so that what lies between is of the scale too
+        cells = np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC))
+    shares = cells / most if most > 0 else np.zeros_like(cells)
+    at, *channels = zip(*ANCHORS, strict=True)
+    colours = np.stack([np.interp(shares, at, channel) for channel in channels], -1)
+    colours[..., 3] *= 255
+    return colours.round().astype(np.uint8)
+
+
+def faded(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A photo, uint8 RGB ``[H, W, 3]``, as it is below a heat map."""
+    grey = (pixels @ _LUMA)[..., np.newaxis]
+    seen = (pixels * np.float32(1 - GREYER) + grey * GREYER) * (1 - DARKER)
+    return seen.round().astype(np.uint8)
+
+
+def style() -> str:
+    """The same for a page's style: ``--faded``, a filter; ``--heat``, the scale as an image."""
+    stops = ", ".join(
+        f"rgb({red} {green} {blue} / {opacity:.0%}) {share:.0%}"
+        for share, red, green, blue, opacity in ANCHORS
+    )
+    return (
+        f":root {{\n  --faded: grayscale({GREYER}) brightness({1 - DARKER});\n"
+        f"  --heat: linear-gradient(to right, {stops});\n}}\n"
+    )
