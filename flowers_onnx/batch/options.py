@@ -25,6 +25,7 @@ class Options:
     retry_errors: bool
     log_format: str
     mix_settings: bool
+    sidecar: bool
     query: Query
     model: str | None
     threads: int | None
