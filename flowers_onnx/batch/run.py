@@ -21,10 +21,10 @@ from flowers_onnx.batch.tally import Tally, pace
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
-from flowers_onnx.sources import RawFiles
+from flowers_onnx.sources import RawFiles, is_sidecar
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import is_remote, local_path
+from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
@@ -44,8 +44,10 @@ def run(options: Options) -> int:
     log = Log(options.log_format)
     try:
         check_place(options.out)  # before a library is loaded
-        if options.sidecar:
-            _refuse_buckets(options.manifest)
+        # A pipe is read only once.
+        if options.sidecar and options.manifest and os.path.isfile(options.manifest):
+            for _ in read_manifest(options.manifest, local=True):
+                pass
         batch = _Batch(options, log)
         settings = Settings(batch.classifier.info, options.query)
         if not options.mix_settings:
@@ -239,21 +241,12 @@ class _Batch:
         return "; ".join(filter(None, parts)) + tally.species(_SHOWN)
 
 
-def _refuse_buckets(manifest: str | None) -> None:
-    """Raise ``UsageError`` for a list of objects, which no file can be beside."""
-    if manifest is None or not os.path.isfile(manifest):  # a pipe is read only once
-        return
-    for item in read_manifest(manifest):
-        if is_remote(item.uri):
-            raise UsageError(
-                f"--sidecar is for photos on this machine, not {item.uri}; nothing was done"
-            )
-
-
 def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
+    # A shell gives what lies beside the photos for photos/*, too.
+    sources = [one for one in options.sources if not is_sidecar(one)] or options.sources
     # What is wrong with the last one is told before the first is read.
-    listings = [images_in(source, on_raw) for source in options.sources]
+    listings = [images_in(source, on_raw) for source in sources]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

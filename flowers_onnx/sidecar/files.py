@@ -86,7 +86,7 @@ class Sidecars:
             path = local_path(row["source_uri"])
             if path is None:
                 if row.get("known"):
-                    self._fail("in a bucket", row["source_uri"])
+                    self._fail("not on this machine", row["source_uri"])
             elif newest.has(row, path):
                 self._update(path + SUFFIX, self._keywords(row))
         for path in newest.outdated():

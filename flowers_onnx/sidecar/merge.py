@@ -5,8 +5,8 @@ when the answer changes, and what others wrote is never taken for ours. What som
 the file stays out, as long as the answer is the same.
 
 To leave an empty list as it was found, ``<rdf:Bag/>``, we mark what we opened by white space in the
-end tag, which means nothing to anybody else: ``</rdf:Bag >`` was ``/>``, and of ``</rdf:Bag\t>``
-all is ours.
+end tag, which means nothing to anybody else: with a space and a tab, ``</rdf:Bag \t>`` was ``/>``,
+and of ``</rdf:Bag\t >`` all is ours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ITEM = re.compile(re.escape(RDF) + r" (li|_\d+)")
 #: More than we ever add; a file that says otherwise isn't to be believed.
 _MOST_OURS = 16
 
-_EXPANDED, _INSERTED = b" >", b"\t>"
+_EXPANDED, _INSERTED = b" \t>", b"\t >"
 #: What XML can't hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -179,13 +179,14 @@ def _out_of_list(
     left = _left(data, container, changes)
     if left.strip():
         return changes
+    gone = [_Change(container.start, container.end)]
+    around = _left(data, listed, gone)
     if _is_marked(data, container, _INSERTED) and not left:
-        if _is_marked(data, listed, _EXPANDED):
-            return [_collapsed(listed)]
-        return [_Change(container.start, container.end)]
+        is_empty = _is_marked(data, listed, _EXPANDED) and not around
+        return [_collapsed(listed)] if is_empty else gone
     if _is_marked(data, container, _EXPANDED) and not left:
         return [_collapsed(container)]
-    return [_cut(data, listed)] if is_ours else changes
+    return [_cut(data, listed)] if is_ours and not around.strip() else changes
 
 
 def _cut(data: bytes, element: Element) -> _Change:
@@ -201,7 +202,7 @@ def _space_before(data: bytes, element: Element) -> bytes:
 
 
 def _collapsed(element: Element) -> _Change:
-    """``<a>...</a >`` becomes ``<a/>``."""
+    """An element becomes an empty tag again."""
     return _Change(element.inner - 1, element.end, b"/>")
 
 

@@ -124,6 +124,8 @@ def parse(content: bytes, lists: frozenset[str]) -> Packet:
         data = content[len(mark) :].decode(encoding).encode()
     except UnicodeError as error:
         raise XmpError(f"it is not {encoding.upper()}") from error
+    if b"\0" in data:  # Expat would take it for UTF-16
+        raise XmpError("it is not well-formed XML")
     packet = Packet(data, mark, encoding, _Reader(data, lists).read())
     if packet.encoded(data) != content:  # no encoding is known to do that
         raise XmpError(f"its {encoding.upper()} is ambiguous")
