@@ -244,7 +244,9 @@ class _Batch:
 def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
     # A shell gives what lies beside the photos for photos/*, too.
-    sources = [one for one in options.sources if not is_sidecar(one)] or options.sources
+    sources = [
+        one for one in options.sources if not is_sidecar(local_path(one) or "")
+    ] or options.sources
     # What is wrong with the last one is told before the first is read.
     listings = [images_in(source, on_raw) for source in sources]
     if options.manifest is not None:

@@ -194,7 +194,8 @@ class _Newest:
             return True
         if key in self._fitting:
             return False
-        content = _sha256(path)
+        found = _stat(path)
+        content = None if found is None else _sha256(path, version_of(found))
         if content is None or content != row["sha256"]:
             if content and row.get("known"):
                 self._outdated[key] = path
@@ -213,7 +214,8 @@ def _fits(row: AnyRow, path: str) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _sha256(path: str) -> str | None:
+def _sha256(path: str, _version: str) -> str | None:
+    """That of a photo as it is, which is asked for by each of its rows."""
     with contextlib.suppress(OSError), open(path, "rb", opener=open_at_once) as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,8 +19,10 @@ from models import constant_model
 from sidecars import DC, IN_STYLE_OF, LR, RDF
 from support import (
     FLOWERS,
+    ROOT,
     SAMPLE,
     Run,
+    blocks,
     job,
     needs,
     noise_pictures,
@@ -423,3 +425,25 @@ def test_a_log_for_machines(flowers: Run, photos: Path) -> None:
     failed, summary = map(json.loads, done.stderr.splitlines())
     assert (failed["severity"], done.returncode) == ("WARNING", 1)
     assert summary["counts"]["sidecars_failed"] == 1
+
+
+@needs("exiftool")
+@posix
+def test_the_commands_of_the_page(photos: Path) -> None:
+    lines = "".join(blocks((ROOT / "docs/photo-managers.md").read_text(encoding="utf-8"), "bash"))
+    environment = {**os.environ, "PATH": f"{FLOWERS.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh"],
+        cwd=photos.parent,
+        env=environment,
+        input=lines.encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1].split(b": ")[-1].decode() == ", ".join(FLAT)
+    assert sorted(os.listdir(photos)) == [
+        "00.png",
+        "dahlia.jpg",
+        "dahlia.jpg.xmp",
+        "dahlia.jpg_original",
+    ]
