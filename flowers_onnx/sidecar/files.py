@@ -26,7 +26,7 @@ SUFFIX = ".xmp"
 #: The root of the names in ``lr:hierarchicalSubject``.
 _ROOT = "Flora"
 #: Larger ones are none: darktable's with many masks have a megabyte or two.
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 4 << 20
 #: How often another program may come in between.
 _TRIES = 3
 #: Failures of a kind that are named.

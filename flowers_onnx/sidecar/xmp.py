@@ -35,6 +35,9 @@ _DECLARED = re.compile(rb"<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([A-Za-z][\w.-]*)[
 _TAG = re.compile(rb"<([^\s/>]+)(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 _ATTRIBUTE = re.compile(rb"\s+([^\s=/>]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 
+#: Elements that are looked at, and attributes of each: a thousand keywords are many.
+_MOST = 10_000
+
 _CONTAINERS = frozenset(f"{RDF} {name}" for name in ("Bag", "Seq", "Alt"))
 _DESCRIPTION, _ROOT = f"{RDF} Description", f"{RDF} RDF"
 _WRAPPERS = frozenset(f"{META} {name}" for name in ("xmpmeta", "xapmeta"))
@@ -164,6 +167,7 @@ class _Reader:
         self._data, self._lists = data, lists
         self._stack: list[Element] = []
         self._texts: list[list[str]] = []
+        self._found = 0
         self._passing = 0  # how deep we are in what is passed over
         self._above = 0  # how many elements are around the RDF
         self._rdf: Element | None = None
@@ -193,6 +197,9 @@ class _Reader:
         if self._passing or not self._is_wanted(name):
             self._passing += 1
             return
+        self._found += 1
+        if max(self._found, len(attributes)) > _MOST:
+            raise XmpError("it has too many keywords")
         start = self._parser.CurrentByteIndex
         tag = _TAG.match(self._data, start)
         if tag is None:

@@ -238,7 +238,7 @@ def test_what_cannot_be_written_costs_the_others_nothing(
         "Is a directory: folder.jpg.xmp",
         "Too many levels of symbolic links: loop.jpg.xmp",
         "it has a document type: bomb.jpg.xmp",
-        "it is larger than 8 MiB: large.jpg.xmp",
+        "it is larger than 4 MiB: large.jpg.xmp",
         "it is not UTF-8: photo.jpg.xmp",
         "it is not a regular file: pipe.jpg.xmp",
         "it is not well-formed XML: torn.jpg.xmp",

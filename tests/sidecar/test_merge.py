@@ -135,6 +135,10 @@ def test_deep_and_large_files_take_no_more_than_their_share() -> None:
     many = in_description("<dc:subject><rdf:Bag>" + "<rdf:li/>" * 2_000 + "</rdf:Bag></dc:subject>")
     after = merge(many, DAHLIA)
     assert merge(after, NOTHING) == many
+    attributes = " ".join(f"a{number}=''" for number in range(10_001))
+    for endless in ("<dc:subject/>" * 10_001, f"<dc:subject {attributes}/>"):
+        with pytest.raises(XmpError, match="too many"):
+            merge(in_description(endless), DAHLIA)
 
 
 def test_a_list_of_ours_that_we_never_wrote_is_not_believed() -> None:
