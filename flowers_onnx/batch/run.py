@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from flowers_onnx import environment
@@ -13,10 +14,12 @@ from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
-from flowers_onnx.batch.pipeline import classified
+from flowers_onnx.batch.pipeline import Done, classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.tally import Tally, pace
+from flowers_onnx.batch.watch import watched_folders
+from flowers_onnx.batch.watching import Watching
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
@@ -26,7 +29,7 @@ from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
-from flowers_onnx.tables.schema import utc_now
+from flowers_onnx.tables.schema import AnyRow, utc_now
 
 #: Species that the summary names.
 _SHOWN = 10
@@ -37,25 +40,30 @@ _MOST_UNREAD = 100
 
 def run(options: Options) -> int:
     """Classify what isn't done yet and publish the result; returns the exit code."""
-    log = Log(options.log_format)
+    log = Log(options.log_format, shows_progress=options.watch is None)
     try:
         check_place(options.out)  # before a library is loaded
+        folders = watched_folders(options.sources) if options.watch else []
         batch = _Batch(options, log)
         settings = Settings(batch.classifier.info, options.query)
         if not options.mix_settings:
             settings.check_other_shards(options.out, options.shard)
-        with Output(
-            sink_for(options.out, RESULTS),
-            options.journal,
-            by_version=options.manifest is None,
-            retry_errors=options.retry_errors,
-            shard=options.shard,
-            settings=settings,
-            mix_settings=options.mix_settings,
-            out=options.out,
-            record=options.record,
-        ) as output:
-            return batch.run(output)
+        while True:
+            with Output(
+                sink_for(options.out, RESULTS),
+                options.journal,
+                by_version=options.manifest is None,
+                retry_errors=options.retry_errors,
+                shard=options.shard,
+                settings=settings,
+                mix_settings=options.mix_settings,
+                out=options.out,
+                record=options.record,
+                latest=options.watch is not None,
+            ) as output:
+                code = batch.watch(folders, output) if folders else batch.run(output)
+                if code is not None:
+                    return code
     except FlowersError as error:
         if options.log_format != "json":
             raise
@@ -93,9 +101,38 @@ class _Batch:
         # A pipe is read only once.
         if self._options.manifest is None or os.path.isfile(self._options.manifest):
             self._log.expect(lambda: sum(1 for _ in self._items(RawFiles())))
-        try:
-            self._classify(output)
+        with self._telling(output):
+            self._classify(self._to_do(output), output.add)
             output.publish()
+        self._log.close()
+        self._finish(earlier, output)
+        return 1 if output.published.failed else 0
+
+    def watch(self, folders: Sequence[str], output: Output) -> int | None:
+        """Go on with what comes until a signal ends it; None if all has to be read once more."""
+        earlier = output.unfinished + output.published.images
+
+        def tell(tally: Tally) -> None:
+            record = self._provenance(earlier, output)
+            self._tell_failures(tally, self._options.out)
+            self._log.say(f"{tally}; published to {self._options.out}", counts=record.counts)
+            if failure := self._failure_to_write(record):
+                self._log.say(str(failure), severity="WARNING")
+
+        watching = Watching(self._options, folders, output, self._log, tell)
+        with self._telling(output):
+            if not watching.run(self._classify, self._raw):
+                return None
+        if self._raw:
+            self._log.say(str(self._raw), severity="WARNING")
+        self._log.say(f"ended in order: {output.published}")
+        return 0
+
+    @contextlib.contextmanager
+    def _telling(self, output: Output) -> Iterator[None]:
+        """Tell of a run that fails or is cut off what there is of it."""
+        try:
+            yield
         except BaseException as error:
             self._log.close()
             if isinstance(error, FlowersError):
@@ -103,19 +140,19 @@ class _Batch:
             if output.unfinished:
                 self._log.say(output.kept(), severity="WARNING")
             raise
-        self._log.close()
-        self._finish(earlier, output)
-        return 1 if output.published.failed else 0
 
-    def _classify(self, output: Output) -> None:
+    def _classify(
+        self,
+        items: Iterator[Item],
+        add: Callable[[AnyRow], None],
+        those_that_count: Callable[[Iterator[Done]], Iterator[Done]] = iter,
+    ) -> None:
         limit = self._options.max_errors
-        results = classified(
-            self._to_do(output), self.classifier, self._options.query, self._options.fetch
-        )
+        results = classified(items, self.classifier, self._options.query, self._options.fetch)
         unread = 0
-        for item, result in results:
+        for item, result in those_that_count(results):
             row = make_row(item, result, self._run_id, utc_now())
-            output.add(row)
+            add(row)
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
             if limit is not None and self._tally.failed > limit:
@@ -124,7 +161,7 @@ class _Batch:
                 unread = 0
                 continue
             unread += 1
-            if unread == _MOST_UNREAD:  # an outage is no result
+            if unread == _MOST_UNREAD and self._options.watch is None:  # an outage is no result
                 raise OutputError(f"{unread} images in a row can't be read: {result.message}")
 
     def _to_do(self, output: Output) -> Iterator[Item]:
@@ -150,9 +187,8 @@ class _Batch:
         for text, fields in tally.failures(place):
             self._log.say(text, severity="WARNING", **fields)
 
-    def _finish(self, earlier: int, output: Output) -> None:
-        options, tally = self._options, output.published
-        seconds = time.monotonic() - self._started
+    def _provenance(self, earlier: int, output: Output) -> Provenance:
+        tally = output.published
         counts = {
             "images": tally.images,
             "ok": tally.ok,
@@ -161,13 +197,13 @@ class _Batch:
             "of_an_earlier_run": earlier,
             "skipped_as_done": output.before,
         }
-        record = Provenance(
+        return Provenance(
             run_id=self._run_id,
             started_at=self._started_at,
             ended_at=utc_now(),
-            seconds=round(seconds, 3),
-            arguments=options.arguments(),
-            result=options.out,
+            seconds=round(time.monotonic() - self._started, 3),
+            arguments=self._options.arguments(),
+            result=self._options.out,
             counts=counts,
             labels=dict(tally.labels.most_common()),
             errors=dict(tally.errors.most_common()),
@@ -176,18 +212,26 @@ class _Batch:
             machine=environment.run_host(),
             user=environment.user(),
         )
+
+    def _failure_to_write(self, record: Provenance) -> FlowersError | None:
+        try:
+            record.write(self._options.record)
+        except FlowersError as error:  # the results themselves are where they should be
+            return error
+        return None
+
+    def _finish(self, earlier: int, output: Output) -> None:
+        options, tally = self._options, output.published
+        record = self._provenance(earlier, output)
         failure = None
         if tally.images or not self._skipped:  # else the last one still holds
-            try:
-                record.write(options.record)
-            except FlowersError as error:  # the results themselves are where they should be
-                failure = error
+            failure = self._failure_to_write(record)
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")
         self._tell_failures(tally, options.out)
         self._log.say(
-            self._summary(tally, output.before, seconds),
-            counts=counts,
+            self._summary(tally, output.before, record.seconds),
+            counts=record.counts,
             errors=record.errors,
             labels=record.labels,
         )
