@@ -12,18 +12,26 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FLOWERS, PATIENCE, Run, job, posix, result_sink, wait_until
+from support import FLOWERS, PATIENCE, Run, job, make_row, posix, result_sink, wait_until
 
+from flowers_onnx.batch.log import Log
+from flowers_onnx.batch.options import Options
+from flowers_onnx.batch.output import Output
+from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.stop import Stop
+from flowers_onnx.batch.tally import Tally
 from flowers_onnx.batch.watch import Folders, is_unfinished, watched_folders
-from flowers_onnx.errors import UsageError
-from flowers_onnx.results import Failure
+from flowers_onnx.batch.watching import Watching
+from flowers_onnx.errors import OutputError, UsageError
+from flowers_onnx.results import Failure, Query
+from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.item import Item
+from flowers_onnx.tables.schema import AnyRow
 
 pytestmark = posix
 
@@ -366,3 +374,53 @@ def test_nothing_counts_of_a_file_that_changes_while_it_is_read(album: Path) -> 
     assert list(folders.settled(iter([(last, failure)]), released.append)) == [(last, failure)]
     assert released == [item, newer, last, last]
     assert not told
+
+
+def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
+    """A load whose answer was lost may have arrived: with more rows it would be another one."""
+    loads: list[list[str]] = []
+
+    class Table:
+        appends = True
+
+        def existing(self) -> Iterator[AnyRow]:
+            return iter(())
+
+        sample = existing
+
+        def publish(self, rows: Iterable[AnyRow]) -> None:
+            loads.append([str(row["source_uri"]) for row in rows])
+            if len(loads) < 3:
+                raise OutputError("no answer")
+
+        def close(self) -> None:
+            pass
+
+    options = Options(
+        sources=(), manifest=None, out="", journal=str(tmp_path / "j"), shard=Shard(), fetch=1,
+        max_errors=None, retry_errors=False, log_format="json", mix_settings=False, query=Query(),
+        model=None, threads=None, max_pixels=1, watch=0.01,
+    )  # fmt: skip
+    photos, published = tmp_path / "photos", list[int]()
+    photos.mkdir()
+    (photos / "1.png").write_bytes(b"1")
+
+    def classify(items: Iterator[Item], add: Any, those_that_count: Any) -> None:
+        done = ((item, Failure("corrupt", "", "", None, "m")) for item in items)
+        for item, result in those_that_count(done):
+            add(make_row(item, result, "r", "2026-01-01T00:00:00.000Z"))
+            (photos / "2.png").write_bytes(b"2")
+
+    def on_published(tally: Tally) -> None:
+        published.append(tally.images)
+        if len(published) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    output = Output(Table(), options.journal, by_version=True, retry_errors=False, latest=True)
+    with output, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flowers_onnx.batch.watching._FIRST_PAUSE", 0.01)
+        watching = Watching(options, [str(photos)], output, Log("json"), on_published)
+        assert watching.run(classify, RawFiles())
+    first, second = ((photos / name).as_uri() for name in ("1.png", "2.png"))
+    assert loads == [[first], [first], [first], [second]]
+    assert published == [1, 1]
