@@ -138,6 +138,7 @@ def test_bursts_of_files_half_of_them_slow_each_once(
     slow = dict(list(files.items())[1::2])
     fast = {name: content for name, content in files.items() if name not in slow}
     stalled = dict(list(slow.items())[:10])
+    downloads = {name: fast.pop(name) for name in list(fast)[:5]}
     (album / "deep" / "er").mkdir(parents=True)
     (album / ".hidden.png").write_bytes(pictures[0])
     with watching(album, album / "deep", out=album / "r.jsonl", log=tmp_path / "log") as watch:
@@ -150,6 +151,8 @@ def test_bursts_of_files_half_of_them_slow_each_once(
         ]
         for writer in writers:
             writer.start()
+        for name, content in downloads.items():  # whole for long, and not yet renamed
+            (album / f"{name}.crdownload").write_bytes(content)
         for burst in range(4):
             for name in list(fast)[burst::4]:
                 place = album / "deep" / "er" if draw.random() < 0.3 else album
@@ -163,6 +166,8 @@ def test_bursts_of_files_half_of_them_slow_each_once(
             time.sleep(1.5 * SETTLE)
         for writer in writers:
             writer.join()
+        for name in downloads:
+            (album / f"{name}.crdownload").rename(album / name)
         wait_until(lambda: len(watch.rows()) == len(files) or watch.process.poll() is not None)
         assert watch.end() == 0
         rows = watch.rows()
