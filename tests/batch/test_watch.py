@@ -191,6 +191,27 @@ def test_bursts_of_files_half_of_them_slow_each_once(
     assert b"nothing to do: 200 images were done before" in again.stderr
 
 
+def test_sidecars_come_with_the_rows(sample: Path, album: Path, tmp_path: Path) -> None:
+    """Of what was there, of what was done before they were asked for, and of what comes."""
+    out, log = tmp_path / "r.csv", tmp_path / "log"
+    shutil.copy(sample, album / "early.jpg")
+    with watching(album, out=out, log=log) as watch:
+        watch.shows("early.jpg")
+        assert watch.end() == 0
+    assert not (album / "early.jpg.xmp").exists()
+    with watching(album, "--sidecar", out=out, log=log) as watch:
+        wait_until((album / "early.jpg.xmp").exists)
+        (album / "locked.jpg.xmp").write_text("no XMP")
+        for name in ("late.jpg", "locked.jpg"):
+            shutil.copy(sample, album / name)
+        watch.shows("early.jpg", "late.jpg", "locked.jpg")
+        watch.says("no sidecar: ")
+        assert (album / "late.jpg.xmp").exists()
+        assert watch.end() == 0
+    assert (album / "locked.jpg.xmp").read_text() == "no XMP"
+    assert watch.said().count("no sidecar: ") == 1
+
+
 def test_a_kill_loses_nothing(album: Path, tmp_path: Path, pictures: list[bytes]) -> None:
     result = tmp_path / "r.sqlite"
     names = [f"{number:02}.png" for number in range(60)]
