@@ -122,9 +122,9 @@ class TextWriter(_Writer):
     def _write(self, result: Result) -> None:
         if isinstance(result, Failure):
             self._stream.flush()  # keeps the order where both go to one terminal
-            say(f"{_printable(result.path)}: {result.message} ({result.code})")
+            say(f"{printable(result.path)}: {result.message} ({result.code})")
             return
-        line = f"{_printable(result.path)}  {self._answer(result)}\n"
+        line = f"{printable(result.path)}  {self._answer(result)}\n"
         others = [
             f"    {candidate.label}  {percent(candidate.confidence)}\n"
             for candidate in result.top[1 : self._show]
@@ -227,7 +227,7 @@ def _fact_lines(facts: dict[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}: {'none' if value is None else value}"
 
 
-def _printable(path: str | None) -> str:
+def printable(path: str | None) -> str:
     """A name on one line: control characters can't move the terminal's cursor."""
     text = "-" if path is None else path
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
