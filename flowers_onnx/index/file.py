@@ -20,9 +20,9 @@ import hashlib
 import json
 import mmap
 import os
+import shlex
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from flowers_onnx.errors import UsageError, from_os_error
 from flowers_onnx.index.photo import Row, row_of
+from flowers_onnx.record import ClassId
 
 VERSION = 1
 SKETCH = 256
@@ -39,8 +40,8 @@ _HEADER = 4096
 #: Far above any network's; keeps a hostile number from filling the memory.
 _MOST_CHANNELS = 1 << 16
 
-#: ``end`` is where the record ends, from the first one on. ``class`` counts the classes in the
-#: order of the first photo of each. The scales make cosines of products of whole numbers.
+#: ``end`` is where the record ends, from the first one on. ``class`` is the same for
+#: photos of one class. The scales make cosines of products of whole numbers.
 ROW = np.dtype(
     [
         ("end", "<u8"),
@@ -78,20 +79,26 @@ class Tables:
     records: memoryview
 
     def row(self, number: int) -> Row:
-        """The row of a photo, checked; raises ``UsageError``."""
-        begin = int(self.rows["end"][number - 1]) if number else 0
-        record = bytes(self.records[begin : int(self.rows["end"][number])])
-        if _check(record, self.features[number]) != self.rows["check"][number]:
-            _refuse(self.path, "is damaged")
+        """The row of a photo; raises ``UsageError`` where the file is damaged."""
+        record = self.record(number)
         try:
             return row_of(json.loads(record))
         except (LookupError, TypeError, ValueError, RecursionError):
             _refuse(self.path, "is damaged")
 
-    def entries(self) -> Iterator[tuple[Row, Vector]]:
-        """All photos and their features; raises ``UsageError``."""
-        for number in range(len(self.rows)):
-            yield self.row(number), self.features[number]
+    def record(self, number: int) -> bytes:
+        """The line of a row, if it and the features are as they were written; raises the same."""
+        begin = int(self.rows["end"][number - 1]) if number else 0
+        record = bytes(self.records[begin : int(self.rows["end"][number])])
+        if checksum(record, self.features[number]) != self.rows["check"][number]:
+            _refuse(self.path, "is damaged")
+        return record
+
+    def class_ids(self) -> dict[int, ClassId]:
+        """By their numbers in the rows; raises the same."""
+        numbers, first = np.unique(self.rows["class"], return_index=True)
+        rows = map(self.row, first.tolist())
+        return {number: row.class_id for number, row in zip(numbers.tolist(), rows, strict=True)}
 
 
 def quantised(features: Floats) -> Vector:
@@ -133,10 +140,13 @@ def read(path: str) -> Tables:
             if found.st_size != header["bytes"]:
                 _refuse(path, f"has {found.st_size:,} bytes of {header['bytes']:,}")
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError as error:
+        hint = f"make it with flowers similar --index {shlex.quote(path)} --add FOLDER"
+        raise UsageError(f"there is no index {path}: {hint}") from error
     except OSError as error:
         raise UsageError(f"can't read the index {path}: {from_os_error(error)}") from error
     count, channels = header["photos"], header["channels"]
-    rows_at, sketches_at, features_at, records_at = _layout(count, channels)
+    rows_at, sketches_at, features_at, records_at = layout(count, channels)
     rows = np.frombuffer(content, ROW, count, rows_at)
     if zlib.crc32(rows.tobytes()) != header["rows"]:
         _refuse(path, "is damaged")
@@ -150,59 +160,15 @@ def read(path: str) -> Tables:
     )
 
 
-def write(
-    path: str, maker: Maker, count: int, channels: int, entries: Iterable[tuple[Row, Vector]]
-) -> None:
-    """Write ``count`` photos into a file that is there and is its owner's to fill.
-
-    Raises ``OSError``.
-    """
-    rows = np.zeros(count, ROW)
-    classes: dict[int | str, int] = {}
-    rows_at, sketches_at, features_at, end = _layout(count, channels)
-    with (
-        open(path, "r+b") as sketches,
-        open(path, "r+b") as features,
-        open(path, "r+b") as records,
-    ):
-        sketches.seek(sketches_at)
-        features.seek(features_at)
-        records_at = records.seek(end)
-        for number, (row, vector) in enumerate(entries):
-            record = row.to_json()
-            exact = vector.astype(np.float32)
-            scale = _inverse(float(np.linalg.norm(exact)))
-            sketch = folded(exact * np.float32(scale))
-            whole = quantised(sketch)
-            most = float(np.abs(sketch).max(initial=0))
-            features.write(vector.tobytes())
-            sketches.write(whole.tobytes())
-            end += records.write(record)
-            rows[number] = (
-                end - records_at,
-                _check(record, vector),
-                classes.setdefault(row.class_id, len(classes)),
-                row.confidence,
-                scale,
-                most / 127,
-                {None: -1, False: 0, True: 1}[row.known],
-                b"",
-            )
-    with open(path, "r+b") as file:
-        file.seek(rows_at)
-        file.write(rows.tobytes())
-        file.seek(0)
-        file.write(_header_line(maker, count, channels, end, zlib.crc32(rows.tobytes())))
-
-
-def _layout(count: int, channels: int) -> tuple[int, int, int, int]:
-    """Where rows, sketches, features and records begin."""
+def layout(count: int, channels: int) -> tuple[int, int, int, int]:
+    """Where in the file rows, sketches, features and records begin."""
     sketches = _HEADER + count * ROW.itemsize
     features = sketches + count * SKETCH
     return _HEADER, sketches, features, features + count * channels
 
 
-def _header_line(maker: Maker, count: int, channels: int, size: int, check: int) -> bytes:
+def header_line(maker: Maker, count: int, channels: int, size: int, check: int) -> bytes:
+    """The header of a file of ``size`` bytes, whose rows have the checksum ``check``."""
     line = _dumped(
         {
             _NAME: VERSION,
@@ -236,9 +202,9 @@ def _header(path: str, line: bytes) -> dict[str, Any]:
             all(type(number) is int for number in whole)
             and 0 < channels <= _MOST_CHANNELS
             and photos > 0
-            and _layout(photos, channels)[-1] < size
+            and layout(photos, channels)[-1] < size
             and line
-            == _header_line(Maker(header["model"], header["sha256"]), photos, channels, size, check)
+            == header_line(Maker(header["model"], header["sha256"]), photos, channels, size, check)
         )
     except (LookupError, TypeError, ValueError, RecursionError, UsageError):
         sound = False
@@ -253,12 +219,9 @@ def _dumped(header: dict[str, Any]) -> bytes:
     return json.dumps({**header, "check": zlib.crc32(line.encode())}).encode()
 
 
-def _check(record: bytes, vector: Vector) -> int:
+def checksum(record: bytes, vector: Vector) -> int:
+    """Of what belongs to one photo."""
     return zlib.crc32(vector.tobytes(), zlib.crc32(record))
-
-
-def _inverse(norm: float) -> float:
-    return 1 / norm if norm else 0.0
 
 
 def _refuse(path: str, reason: str) -> NoReturn:

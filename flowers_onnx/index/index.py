@@ -12,7 +12,7 @@ from flowers_onnx.environment import model_sha256
 from flowers_onnx.errors import UsageError
 from flowers_onnx.explanation import Embedding
 from flowers_onnx.index.file import Maker, Tables, Vector, folded, read
-from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour, Row
+from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour
 from flowers_onnx.index.places import Places, absolute
 from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.record import ClassId
@@ -50,22 +50,13 @@ class Index:
         Raises ``UsageError`` for what is no index, damaged, of a newer version, or of another
         model than that.
         """
-        found = cls(read(os.fspath(path)))
+        tables = read(os.fspath(path))
         if info is not None:
-            found.check(maker_of(info))
-        return found
+            _check(tables, maker_of(info))
+        return cls(tables)
 
     def __len__(self) -> int:
         return len(self._tables.rows)
-
-    def check(self, maker: Maker) -> None:
-        """Raise ``UsageError`` if it is of another model."""
-        if self.maker != maker:
-            raise UsageError(
-                f"{self.path} is of the model {self.maker.id} ({self.maker.sha256[:12]}), not of "
-                f"{maker.id} ({maker.sha256[:12]}): "
-                "make another with flowers similar --index NEW --add FOLDER"
-            )
 
     def search(
         self,
@@ -103,13 +94,11 @@ class Index:
     def photos_of(self, class_id: ClassId, most: int = 5) -> list[IndexedPhoto]:
         """Photos named as this class: first those that are known, the surest first."""
         rows = self._tables.rows
-        for first in np.unique(rows["class"], return_index=True)[1].tolist():
-            if self._row(first).class_id == class_id:
-                numbers = np.flatnonzero(rows["class"] == rows["class"][first])
-                found = rows[numbers]
-                ranking = np.lexsort((-found["confidence"], -found["known"].astype(np.int8)))
-                return [self._photo(number) for number in numbers[ranking[:most]].tolist()]
-        return []
+        numbers = [n for n, found in self._tables.class_ids().items() if found == class_id]
+        chosen = np.flatnonzero(np.isin(rows["class"], numbers))
+        found = rows[chosen]
+        ranking = np.lexsort((-found["confidence"], -found["known"]))
+        return [self._photo(number) for number in chosen[ranking[:most]].tolist()]
 
     def _nearest(self, features: npt.NDArray[np.float32], most: int) -> list[tuple[int, float]]:
         """The numbers of photos and their likeness; of equally alike ones the first come first."""
@@ -135,11 +124,26 @@ class Index:
         ]
 
     def _photo(self, number: int) -> IndexedPhoto:
-        row = self._row(number)
+        row = self._tables.row(number)
         return row.at(self._places.path_of(row.place, row.uri))
 
-    def _row(self, number: int) -> Row:
-        return self._tables.row(number)
+
+def open_tables(path: str, maker: Maker) -> Tables | None:
+    """What is in an index of that model, None if there is none yet; raises ``UsageError``."""
+    if not os.path.exists(path):
+        return None
+    tables = read(path)
+    _check(tables, maker)
+    return tables
+
+
+def _check(tables: Tables, maker: Maker) -> None:
+    own = tables.maker
+    if own != maker:
+        raise UsageError(
+            f"{tables.path} is of the model {own.id} ({own.sha256[:12]}), not of {maker.id} "
+            f"({maker.sha256[:12]}): make another with flowers similar --index NEW --add FOLDER"
+        )
 
 
 def maker_of(info: ModelInfo) -> Maker:

@@ -112,4 +112,6 @@ def row_of(values: Mapping[str, Any]) -> Row:
     for name, kind in _FIELDS.items():
         if not isinstance(fields[name], kind):
             raise TypeError(f"{name} is {fields[name]!r}")
+    if len(bytes.fromhex(fields["sha256"])) != 32 or not 0 <= fields["confidence"] <= 1:
+        raise ValueError("no checksum, or no probability")
     return Row(place, uri, **fields)
