@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from flowers_onnx.explain.photos import SIDE, Explained
 from flowers_onnx.explain.texts import TEXTS, page_lang
 from flowers_onnx.results import Candidate
-from flowers_onnx.web.heat import faded, heat_rgba
+from flowers_onnx.web.heat import colours, faded, heat_rgba
 from flowers_onnx.web.words import Words
 
 _GAP, _NAMES, _BAR_HEIGHT = 20, 400, 8
@@ -70,9 +70,9 @@ class _Column:
 
     def ramp(self) -> None:
         """The scale of the heat map, over grey."""
-        shares = np.broadcast_to(np.linspace(0, 1, _NAMES, dtype=np.float32), (14, _NAMES))
         strip = Image.new("RGBA", (_NAMES, 14), _GREY)
-        strip.alpha_composite(Image.fromarray(heat_rgba(shares), "RGBA"))
+        scale = Image.fromarray(colours()[np.newaxis], "RGBA").resize(strip.size)
+        strip.alpha_composite(scale)
         self._paper.paste(strip, (self.left, self.top))
         self.top += 18
 
