@@ -155,8 +155,12 @@ class Output:
         return self._journal.rows()
 
     def rows(self) -> Iterator[AnyRow]:
-        """All rows in the order they were made; of a table only those that it doesn't have yet."""
-        return chain(() if self._sink.appends else self._sink.existing(), self._journal.rows())
+        """All rows that tell a name, in the order they were made.
+
+        Those of a table only where it doesn't have them yet.
+        """
+        earlier = self._sink.existing() if self._sink.tells_names else ()
+        return chain(earlier, self._journal.rows())
 
     def kept(self) -> str:
         """Where the rows are that aren't published."""

@@ -31,11 +31,14 @@ class Sink(Protocol):
 
     #: False: ``publish`` replaces the result, and is given all rows. True: it adds to a table.
     appends: bool
+    #: Whether ``existing`` tells what a photo shows: all that a sidecar says of it.
+    tells_names: bool
 
     def existing(self) -> Iterator[AnyRow]:
         """The rows of an earlier result, none if there is no such result.
 
-        From a sink that appends they have the schema's keys only. Raises ``UsageError`` for
+        From a sink that appends they have the schema's keys only, and names where it
+        ``tells_names``. Raises ``UsageError`` for
         what is no result, or one of another version; such a thing is never overwritten.
         """
 

@@ -71,6 +71,7 @@ class BigQueryTable:
     """
 
     appends = True
+    tells_names = False
 
     def __init__(self, uri: str, schema: Schema) -> None:
         self._uri, self._schema, self._columns = uri, schema, table_schema(schema)

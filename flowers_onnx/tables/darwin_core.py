@@ -2,17 +2,20 @@
 
 A person has to look at these rows, and may well change them or add columns, so that a row which is
 in the file stays as it is, to the byte: ``publish`` adds rows behind. What was made of which image
-stands in ``dynamicProperties``. A photo that failed or isn't known has no row.
+stands in ``dynamicProperties``. A photo that failed or isn't known has no row, and one that has
+changed no second one: what it shows is the same sighting, unless a person says otherwise.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
 from flowers_onnx.metadata import Label
 from flowers_onnx.record import Field, to_json
@@ -38,9 +41,11 @@ TERMS: Final = {
 }
 _PROPERTIES: Final = "dynamicProperties"
 
+_MARK: Final = codecs.BOM_UTF8.decode()  # Excel wants one, and writes it
+
 #: Of a row, what the next run has to know. Not time and place, which may be blurred or left out.
 _KEPT: Final = frozenset(
-    {"schema", "class_id", "confidence", "top", "sha256", "model"}
+    {"schema", "label", "class_id", "scientific_name", "confidence", "top", "sha256", "model"}
     | {"source_uri", "source_version", "source_id", "run_id"}
 )
 _FIELDS: Final = tuple(field for field in RESULTS.fields if field.name in _KEPT)
@@ -51,10 +56,12 @@ _ALWAYS: Final = {"status": "ok", "known": True}
 class DarwinCore:
     """A sink that adds to ``file``, which holds lines of ``Occurrences``.
 
-    Raises ``UsageError`` for ``labels`` of which none has a scientific name.
+    Photos that have changed since they got their row are told in a line. Raises ``UsageError``
+    for ``labels`` of which none has a scientific name.
     """
 
     appends = True
+    tells_names = True
 
     def __init__(self, file: LocalFile | ObjectFile, labels: Sequence[Label]) -> None:
         self._file = file
@@ -77,24 +84,38 @@ class DarwinCore:
         earlier = self._file.existing()
         found = next(earlier, None)
         header: str = found["line"] if found else ",".join(TERMS) + "\n"
-        columns, end = _columns(header), header[len(header.rstrip("\r\n")) :]
-        seen = {_id_of(line["result"]).int for line in earlier}
+        columns = _columns(header.removeprefix(_MARK))
+        end = header[len(header.rstrip("\r\n")) :]
+        seen = {_id_of(line["result"]).int: _hash_of(line["result"]) for line in earlier}
+        changed = 0
 
         def added() -> Iterator[AnyRow]:
+            nonlocal changed
             for row in rows:
                 number = _id_of(row).int
-                if row["status"] == "ok" and row.get("known") is True and number not in seen:
-                    seen.add(number)
+                if number in seen:
+                    changed += row["sha256"] is not None and seen[number] != _hash_of(row)
+                elif row["status"] == "ok" and row.get("known") is True:
+                    seen[number] = _hash_of(row)
                     made = self._occurrence(row)
                     row_cells = (quoted(made.get(name or "")) for name in columns)
                     yield _line(",".join(row_cells) + end)
 
         new = added()
         first = next(new, None)
-        if first is None and found:
-            return  # there is nothing to add
-        lines = self._file.existing() if found else [_line(header)]
-        self._file.publish(chain(lines, [first] if first else [], new))
+        if first is not None or not found:  # else there is nothing to add
+            lines = self._file.existing() if found else [_line(header)]
+            self._file.publish(chain(lines, [first] if first else [], new))
+        if changed:
+            photos, their = (
+                ("photo has", "its row stays")
+                if changed == 1
+                else ("photos have", "their rows stay")
+            )
+            say(
+                f"flowers: {changed:,} {photos} changed since; {their}: remove a row to have it "
+                "made anew"
+            )
 
     def close(self) -> None:
         self._file.close()
@@ -151,7 +172,7 @@ class Occurrences:
             lines = records(file)
             header = next(lines, b"").decode()
             columns = _columns(header)
-            yield _line(header)
+            yield _line(_MARK + header if _is_marked(path) else header)
             for number, record in enumerate(lines, 1):
                 if not record.strip():
                     continue
@@ -176,6 +197,11 @@ def _line(text: str, result: AnyRow | None = None) -> AnyRow:
     return {"line": text if text.endswith("\n") else f"{text}\n", "result": result}
 
 
+def _is_marked(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
 def _columns(header: str) -> list[str | None]:
     """Ours, in whatever order, among others; raises ``ValueError`` for another table's."""
     names = list(cells(header.rstrip("\r\n")))
@@ -194,9 +220,13 @@ def _result(record: str, columns: Sequence[str | None]) -> dict[str, Any]:
 
 
 def _id_of(row: AnyRow) -> UUID:
-    """The same for the same image, wherever and whenever it is named."""
-    parts = [row["source_uri"], row["source_version"], row["source_id"]]
-    return uuid5(NAMESPACE_URL, to_json(parts))
+    """The same for the same photo, whenever it is named and whatever was written into it."""
+    return uuid5(NAMESPACE_URL, to_json([row["source_uri"], row["source_id"]]))
+
+
+def _hash_of(row: AnyRow) -> int:
+    """64 bits of that of the content."""
+    return int((row["sha256"] or "0")[:16], 16)
 
 
 def _name(scientific_name: str | None, label: Label | None) -> PlantName:

@@ -51,6 +51,7 @@ class LocalFile:
     """A result on disk."""
 
     appends = False
+    tells_names = True
 
     def __init__(self, path: str, format: Format) -> None:
         self._path, self._format = path, format
@@ -91,6 +92,7 @@ class ObjectFile:
     """A result in a bucket: written here, then uploaded whole."""
 
     appends = False
+    tells_names = True
 
     def __init__(self, uri: str, format: Format) -> None:
         self._uri, self._format = uri, format

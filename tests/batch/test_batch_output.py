@@ -28,7 +28,7 @@ class MemorySink:
     """Rows in memory, replaced or appended, with a crash before or after publishing."""
 
     def __init__(self, *, appends: bool) -> None:
-        self.appends = appends
+        self.appends, self.tells_names = appends, not appends
         self.stored: list[Row] = []
         self.loads: list[list[Row]] = []
         self.crash = ""

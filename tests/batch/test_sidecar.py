@@ -122,7 +122,7 @@ def test_each_known_photo_has_one_whatever_its_name(
     assert len((tmp_path / "r.jsonl").read_bytes().splitlines()) == 9
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "sqlite"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "sqlite", "dwc.csv"])
 def test_what_was_done_before_gets_one_later(batch: Batch, photos: Path, kind: str) -> None:
     batch("photos", "--out", f"r.{kind}", sidecar=False)
     assert not beside(photos / "dahlia.jpg").exists()

@@ -411,6 +411,7 @@ def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
 
     class Table:
         appends = True
+        tells_names = False
 
         def existing(self) -> Iterator[AnyRow]:
             return iter(())

@@ -191,13 +191,14 @@ def test_a_row(tmp_path: Path) -> None:
     sink(path).publish([row(0, TAKEN), failed(1), row(2, known=False), row(3, known=None)])
     (found,) = read(path)
     assert json.loads(found.pop("dynamicProperties")) == {
-        "schema": "1.1", "class_id": 60, "confidence": 0.97,
+        "schema": "1.1", "label": "pink-yellow dahlia", "class_id": 60,
+        "scientific_name": "Dahlia spp.", "confidence": 0.97,
         "top": row()["top"], "sha256": "ab" * 32, "model": "flowers/1.0",
         "source_uri": "gs://bucket/000000.jpg", "source_version": "0", "source_id": None,
         "run_id": "run",
     }  # fmt: skip
     assert found == {
-        "occurrenceID": "urn:uuid:c9d7b85a-b1e5-572e-843d-d68e21d61ef8",  # for good
+        "occurrenceID": "urn:uuid:99cda023-4441-54a6-bc52-8723e7a1b1e1",  # for good
         "basisOfRecord": "MachineObservation",
         "occurrenceStatus": "present",
         "eventDate": "2024-05-17T14:03:22+02:00",
@@ -329,14 +330,44 @@ def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
         lines = csv.DictWriter(file, names, quoting=csv.QUOTE_ALL)  # ends in CR LF
         lines.writeheader()
         lines.writerows([{**each, "recordedBy": "Ana"} for each in rows])
-    before = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    sink(path).publish([row(0), row(1), row(2)])
+    before = path.read_bytes()
+    for number in (2, 3):
+        sink(path).publish([row(0), row(1), row(number)])
     after = path.read_bytes()
-    assert after.startswith(before)
-    assert after.count(b"\n") == after.count(b"\r\n") == 4
+    assert after.startswith(before)  # its mark too, which Excel wants
+    assert after.count(b"\n") == after.count(b"\r\n") == 5
+    assert after.count(b"\xef\xbb\xbf") == 1
+    found = occurrences(after.decode("utf-8-sig"))
+    assert [each["recordedBy"] for each in found] == ["Ana", "Ana", "", ""]
+    assert [each["scientificName"] for each in found] == ["Dahlia pinnata", *["Dahlia"] * 3]
+
+
+def test_a_photo_that_has_changed_has_no_second_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.dwc.csv"
+    sink(path).publish([row(0), row(1), row(2)])
+    before = path.read_bytes()
+    touched = row(0, source_version="new")
+    sink(path).publish([touched])
+    assert capsys.readouterr().err == ""
+    changed = row(1, source_version="new", sha256="cd" * 32)
+    told = "flowers: 1 photo has changed since; its row stays: remove a row to have it made anew\n"
+    for _ in range(2):  # the second time as after a kill
+        sink(path).publish([touched, changed, failed(2)])
+        assert capsys.readouterr().err == told
+    unknown = row(2, sha256="cd" * 32, known=False)
+    sink(path).publish([unknown, changed])
+    assert "2 photos have changed since; their rows stay" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    # Rows of a manifest are told apart by its ids; a row that is gone is made anew.
+    path.write_bytes(b"".join(before.splitlines(keepends=True)[:2]))
+    sink(path).publish([changed, row(0, source_id="7")])
+    assert capsys.readouterr().err == ""
     found = read(path)
-    assert [each["recordedBy"] for each in found] == ["Ana", "Ana", ""]
-    assert [each["scientificName"] for each in found] == ["Dahlia pinnata", "Dahlia", "Dahlia"]
+    kept = [json.loads(each["dynamicProperties"]) for each in found]
+    assert [each["sha256"][:2] for each in kept] == ["ab", "cd", "ab"]
+    assert [each["source_id"] for each in kept] == [None, None, "7"]
 
 
 def test_a_torn_last_row_is_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -495,6 +526,19 @@ def test_a_folder(flowers: Run, album: Path, tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "album", "records.dwc.csv", "records.dwc.csv.run.json",
     ]  # fmt: skip
+
+
+def test_one_sighting_is_one_row(flowers: Run, album: Path, tmp_path: Path) -> None:
+    """Whatever is written into the photo, or beside it."""
+    path, words = tmp_path / "r.dwc.csv", ("batch", album, "--out", "r.dwc.csv")
+    flowers(*words)
+    before = path.read_bytes()
+    (album / "-plain\n.jpg").touch()
+    assert b"changed since" not in flowers(*words).stderr
+    with (album / "-plain\n.jpg").open("ab") as file:
+        file.write(b"keywords")
+    assert b"1 photo has changed since; its row stays" in flowers(*words).stderr
+    assert path.read_bytes() == before
 
 
 def test_place_is_in_its_columns_alone(tmp_path: Path) -> None:
