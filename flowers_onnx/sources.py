@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -18,6 +18,9 @@ from flowers_onnx.image_formats import (
 )
 
 STDIN = "-"
+
+#: What exiftool puts behind the name of a photo for the one that it has changed.
+_BACKUP = "_original"
 
 #: What systems and programs put between photos: thumbnails, copies, what was thrown away.
 _NOT_OF_THE_USER = frozenset(
@@ -91,9 +94,9 @@ def expand(
     Folders are walked recursively in sorted order, images told by content; hidden entries and
     what systems keep between photos are left out, camera raw files given to ``on_raw``. A file
     that exists wins over a pattern or a URI of the same spelling, and so does a folder over the
-    beginning of a pattern.
+    beginning of a pattern. Sidecars are left out as ``without_sidecars`` says.
     """
-    for given in words:
+    for given in without_sidecars(words):
         word = STDIN if given == STDIN else named_file(given)
         if word == STDIN:
             yield _standard_input(stdin)
@@ -103,6 +106,21 @@ def expand(
             yield from _expand_path(word, on_raw)
         else:
             yield from _expand_pattern(word, on_raw)
+
+
+def without_sidecars(words: Iterable[str]) -> Sequence[str]:
+    """``words`` without those sidecars that a shell gives among photos, for ``photos/*``.
+
+    Where they name nothing else, somebody means them.
+    """
+    words = tuple(words)
+    if not any(map(claims_sidecar, words)):
+        return words
+    return tuple(word for word in words if not _is_sidecar_word(word)) or words
+
+
+def _is_sidecar_word(word: str) -> bool:
+    return claims_sidecar(word) and isinstance(path := named_file(word), str) and is_sidecar(path)
 
 
 def named_file(word: str) -> str | Unreadable:
@@ -134,14 +152,32 @@ def named_file(word: str) -> str | Unreadable:
 def passed_over(path: str, named: str = "") -> bool:
     """Whether a part of ``path`` is hidden, or not the user's own, and isn't called for.
 
-    ``named``, a path or a pattern, calls for what it spells, or spells the beginning of.
+    ``named``, a path or a pattern, calls for what it spells, or spells the beginning of; for a
+    backup of exiftool's, the end of.
     """
     spelled = named.split("/")
     return any(
-        (part.startswith(".") or part.lower() in _NOT_OF_THE_USER)
-        and not any(part == word or (part[0] == word[:1] and _has_magic(word)) for word in spelled)
+        (
+            (part.startswith(".") or part.lower() in _NOT_OF_THE_USER)
+            and not any(
+                part == word or (part[0] == word[:1] and _has_magic(word)) for word in spelled
+            )
+        )
+        or (_is_backup(part) and not any(map(_is_backup_word, spelled)))
         for part in path.split("/")
     )
+
+
+def _is_backup(name: str) -> bool:
+    lower = name.lower()
+    if not _is_backup_word(lower):
+        return False
+    photo = lower.removesuffix(_BACKUP)
+    return claims_image(photo) or claims_raw(photo)
+
+
+def _is_backup_word(word: str) -> bool:
+    return word.lower().endswith(_BACKUP)
 
 
 def claims_sidecar(name: str) -> bool:
@@ -180,14 +216,15 @@ def _expand_pattern(pattern: str, on_raw: Callable[[str], None]) -> Iterator[str
         match
         for match in sorted(glob.glob(_with_literal_folder(pattern), recursive=True))
         if not passed_over(_slashed(match), _slashed(pattern))
-        and (claims_sidecar(pattern) or not is_sidecar(match))
     ]
-    found = False
+    found, sidecars = False, 0
     for match in matches:
         if os.path.isdir(match):
             found = True
             if "**" not in pattern:  # else its content is among the matches
                 yield from _expand_path(match, on_raw)
+        elif is_sidecar(match):
+            sidecars += 1
         elif not claims_raw(pattern) and claims_raw(match) and kind_by_content(match) == CAMERA_RAW:
             on_raw(match)
         else:
@@ -196,7 +233,9 @@ def _expand_pattern(pattern: str, on_raw: Callable[[str], None]) -> Iterator[str
     if not matches:
         yield Unreadable(pattern, ImageError("not_found", "no file matches the pattern"))
     elif not found:
-        yield Unreadable(pattern, ImageError("no_images", "only camera raw files match"))
+        kind = "sidecars" if sidecars == len(matches) else "camera raw files"
+        both = " and sidecars" * (0 < sidecars < len(matches))
+        yield Unreadable(pattern, ImageError("no_images", f"only {kind}{both} match"))
 
 
 def _with_literal_folder(pattern: str) -> str:

@@ -13,7 +13,15 @@ from raw_files import RAW_FILES
 from support import posix
 
 from flowers_onnx import Classifier, Prediction
-from flowers_onnx.sources import STDIN, RawFiles, Stream, Unreadable, expand
+from flowers_onnx.sources import (
+    STDIN,
+    RawFiles,
+    Stream,
+    Unreadable,
+    expand,
+    passed_over,
+    without_sidecars,
+)
 
 PHOTO = b"\xff\xd8\xff\xe0" + bytes(40)
 
@@ -166,6 +174,45 @@ def test_what_is_not_the_users_own_is_left_out(folder: Path) -> None:
     assert found("f/sub/.Trash*/*/*.jpg") == [
         f"f/sub/{other}/a/SYNOPHOTO_THUMB.jpg" for other in (".Trash-1000", ".Trashes")
     ]
+
+
+def test_sidecars_among_photos_are_left_out(folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(PHOTO)
+    (folder / "b").write_bytes(PHOTO)
+    for name in ("a.jpg.xmp", "A.XMP", "gone.jpg.xmp", "caf\udce9 %.jpg.xmp"):
+        (folder / name).write_text("<x:xmpmeta/>")
+    (folder / "photo.xmp").write_bytes(PHOTO)  # whatever its name says
+    (folder / "dir.xmp").mkdir()
+    (folder / "dir.xmp" / "c.jpg").write_bytes(PHOTO)
+    photos = ["f/a.jpg", "f/b", "f/dir.xmp/c.jpg", "f/photo.xmp"]
+    by_shell = [f"f/{path.name}" for path in sorted(folder.iterdir())]
+    for words in (["f"], ["f/*"], by_shell):
+        assert (words, found(*words)) == (words, photos)
+    uri = (folder / "a.jpg.xmp").resolve().as_uri()
+    assert found("f/a.jpg", uri, "f/missing.xmp") == ["f/a.jpg", "f/missing.xmp"]
+    assert found("-", "f/a.jpg.xmp") == ["-: read_error"]
+    # Who names nothing else, means them.
+    for words in (["f/a.jpg.xmp"], ["f/A.XMP", uri]):
+        assert list(without_sidecars(words)) == words
+    assert found("f/a.jpg.xmp") == ["f/a.jpg.xmp"]
+    assert found("f/*.xmp") == ["f/dir.xmp/c.jpg", "f/photo.xmp"]
+    assert found("f/a.jpg.*") == ["f/a.jpg.*: no_images"]
+    (folder / "a.jpg.nef").write_bytes(RAW_FILES["dng"])
+    (one,) = expand(["f/a.jpg.*"], None)
+    assert isinstance(one, Unreadable)
+    assert str(one.error) == "only camera raw files and sidecars match"
+
+
+def test_what_exiftool_keeps_is_left_out(folder: Path) -> None:
+    names = ("a.jpg", "a.jpg_original", "B.TIFF_ORIGINAL", "c.nef_original")
+    for name in (*names, "d_original", "e_original.jpg", "f.jpg.1"):
+        (folder / name).write_bytes(PHOTO)
+    mine = ["f/a.jpg", "f/d_original", "f/e_original.jpg", "f/f.jpg.1"]
+    assert found("f") == found("f/*") == mine
+    assert found("f/*_original") == ["f/a.jpg_original", "f/c.nef_original", "f/d_original"]
+    assert found("f/a.jpg_original") == ["f/a.jpg_original"]  # as it is named
+    assert passed_over("deep/photo.webp_original")
+    assert not passed_over("photo.webp_original/x.jpg", "photo.webp_original/*")
 
 
 def test_a_folder_that_exists_is_no_pattern(folder: Path) -> None:

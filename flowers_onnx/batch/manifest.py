@@ -9,9 +9,10 @@ from itertools import chain
 from typing import Any
 
 from flowers_onnx.errors import UsageError
+from flowers_onnx.sources import is_sidecar
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import is_remote, scheme_of, uri_of
+from flowers_onnx.storage.uris import is_remote, local_path, scheme_of, uri_of
 from flowers_onnx.text import open_lines, path_in
 
 #: What the column of the images may be called; the first of them that is there.
@@ -22,22 +23,30 @@ def read_manifest(path: str, *, local: bool = False) -> Iterator[Item]:
     """The images that a list names, in its order; paths are relative to the working directory.
 
     ``path`` ends in ``.csv``, ``.tsv`` or ``.jsonl`` for a manifest with a column ``path`` (or
-    ``uri``) and maybe ``id``; anything else, or ``-``, has one path or URI a line. Raises
-    ``UsageError`` if it can't be read, and where it names an object of a bucket if all have to be
-    ``local``.
+    ``uri``) and maybe ``id``; anything else, or ``-``, has one path or URI a line. Sidecars, which
+    ``find`` and ``ls`` list too, are left out. Raises ``UsageError`` if it can't be read, where it
+    names sidecars only, and where it names an object of a bucket if all have to be ``local``.
     """
     name = "standard input" if path == "-" else path
+    photos = sidecars = 0
     try:
         with open_lines(0 if path == "-" else path, name) as lines:
             for number, (place, item_id) in enumerate(_entries(path, lines), 1):
                 where = f"{name}, image {number}"
                 if local and is_remote(place):
                     raise UsageError(f"{where}: {place} is not on this machine")
-                yield _item(place, item_id, where)
+                item = _item(place, item_id, where)
+                if is_sidecar(local_path(item.uri) or ""):
+                    sidecars += 1
+                else:
+                    photos += 1
+                    yield item
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from error
     except csv.Error as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
+    if sidecars and not photos:
+        raise UsageError(f"{name} has no images, only sidecars")
 
 
 def _item(place: str, item_id: str | None, where: str) -> Item:

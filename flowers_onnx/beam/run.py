@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -27,7 +28,7 @@ from flowers_onnx.errors import FlowersError, OutputError, UsageError
 from flowers_onnx.figures import counted
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
-from flowers_onnx.sources import RawFiles
+from flowers_onnx.sources import RawFiles, without_sidecars
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.uris import scheme_of
 
@@ -46,6 +47,7 @@ def run(options: Options) -> int:
     pipeline fails.
     """
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="beam: %(message)s")
+    options = replace(options, sources=tuple(without_sidecars(options.sources)))
     runner_options = pipeline_options(options.runner_options)
     _check(options, runner_options)
     run_id = new_run_id()

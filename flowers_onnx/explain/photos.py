@@ -17,7 +17,7 @@ from flowers_onnx.metadata import Preprocess
 from flowers_onnx.photos import PhotoReader, display_path
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Failure
-from flowers_onnx.sources import Stream, Unreadable, expand
+from flowers_onnx.sources import Stream, Unreadable, expand, without_sidecars
 
 #: Pixels a side of the square that is shown.
 SIDE = 400
@@ -48,7 +48,7 @@ def named_sources(
     words: Iterable[str], stdin: BinaryIO | None, on_raw: Callable[[str], None]
 ) -> Iterator[NamedSource]:
     """The photos that ``words`` name, in order and one at a time."""
-    for word in words:
+    for word in without_sidecars(words):
         for found in expand([word], stdin, on_raw):
             match found:
                 case Stream(path, file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -30,6 +31,8 @@ from support import (
     result_sink,
     wait_until,
 )
+
+from flowers_onnx.errors import UsageError
 
 FLAT = ["pink-yellow dahlia", "Dahlia spp."]
 TREE = ["Flora|Asteraceae|Dahlia spp."]
@@ -120,6 +123,43 @@ def test_each_known_photo_has_one_whatever_its_name(
         assert (again.code, again.told) == (0, "sidecars: all as they were")
     assert everything(photos) == after
     assert len((tmp_path / "r.jsonl").read_bytes().splitlines()) == 9
+
+
+@pytest.mark.parametrize(
+    "words_",
+    [
+        ("classify", "--out", "r.txt"),
+        ("similar", "--add", "--index", "r.npz"),
+        ("explain", "--out", "r.html"),
+    ],
+)
+def test_no_command_takes_them_for_photos(
+    batch: Batch, photos: Path, words_: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch("photos", "--out", "r.jsonl")
+    by_shell = sorted(photos.glob("dahlia.jpg*"))
+    assert len(by_shell) == 2
+    assert job(*words_, *by_shell).work() == 0
+    assert ".xmp" not in capsys.readouterr().err
+
+
+def test_a_list_may_name_them(batch: Batch, photos: Path, tmp_path: Path) -> None:
+    batch("photos", "--out", "r.jsonl")
+    names = [str(path) for path in sorted(photos.iterdir())]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    (tmp_path / "list.csv").write_text("id,path\n" + "".join(f"7,{name}\n" for name in names))
+    for name in ("list.txt", "list.csv"):
+        done = batch("--from", name, "--out", f"{name}.jsonl")
+        assert (done.code, done.told) == (0, "sidecars: all as they were")
+        assert len((tmp_path / f"{name}.jsonl").read_bytes().splitlines()) == 2
+    (tmp_path / "only.txt").write_text(f"{photos}/dahlia.jpg.xmp\n" * 2)
+    for given, said in (
+        (("--from", "only.txt"), "only.txt has no images, only sidecars"),
+        (("photos/*.xmp",), "no images in photos/*.xmp"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            batch(*given, "--out", "none.jsonl")
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "sqlite", "dwc.csv"])
