@@ -50,10 +50,17 @@ def batch(
     ] = None,
     retry_errors: Annotated[bool, Flag("", "do those again that failed in an earlier run")] = False,
     mix_settings: Annotated[
-        bool, Flag("", "go on with a RESULT of another --lang, --top_k, --exif or --model")
+        bool,
+        Flag(
+            "",
+            "go on with a RESULT of another --lang, --top_k, --min_confidence, --exif or --model",
+        ),
     ] = False,
     sidecar: Annotated[
-        bool, Flag("", "write what is known into PHOTO.xmp beside each photo, for photo managers")
+        bool,
+        Flag(
+            "", "write what is known into photo.jpg.xmp beside each photo.jpg, for photo managers"
+        ),
     ] = False,
     journal: Annotated[
         str | None,
