@@ -80,13 +80,13 @@ def merge(content: bytes, keywords: Keywords) -> bytes:
     if not content:
         return _with(_SKELETON, wanted) if any(wanted.values()) else b""
     packet = parse(content, frozenset(_LISTS))
-    answer = _answer_in(packet)
+    answer, is_rewritten = _answer_in(packet), _is_rewritten(packet)
     if answer == (_answer_of(wanted) if any(wanted.values()) else None):
         return content
-    content = _without_ours(packet)
+    content = _without_ours(packet, is_rewritten=is_rewritten)
     if any(wanted.values()):
         return _with(content, wanted)
-    return b"" if content == _SKELETON else content
+    return b"" if content == _SKELETON or (is_rewritten and _is_empty(content)) else content
 
 
 def _plain(words: Iterable[str]) -> tuple[str, ...]:
@@ -113,6 +113,23 @@ def _answer_in(packet: Packet) -> str | None:
     return answer
 
 
+def _is_rewritten(packet: Packet) -> bool:
+    """Whether another program has put our block into a form of its own, as exiftool does.
+
+    What is empty without us is of no use to anybody then, and isn't as it was found either.
+    """
+    return any(
+        child.name == _ANSWER
+        for description in packet.rdf.children
+        for child in description.children
+    )
+
+
+def _is_empty(content: bytes) -> bool:
+    packet = parse(content, frozenset(_LISTS))
+    return not packet.data[packet.rdf.inner : packet.rdf.close].strip()
+
+
 def _words(packet: Packet, name: str) -> Counter[str]:
     """The keywords of a list; it may be in several pieces."""
     return Counter(
@@ -126,7 +143,7 @@ def _words(packet: Packet, name: str) -> Counter[str]:
 # --- out ------------------------------------------------------------------------------------------
 
 
-def _without_ours(packet: Packet) -> bytes:
+def _without_ours(packet: Packet, *, is_rewritten: bool) -> bytes:
     """The file without what we added."""
     ours = {}
     for name, (_, listed) in _LISTS.items():
@@ -136,7 +153,7 @@ def _without_ours(packet: Packet) -> bytes:
     changes = [
         change
         for description in reversed(packet.rdf.children)
-        for change in _out_of_description(packet.data, description, ours)
+        for change in _out_of_description(packet.data, description, ours, is_rewritten=is_rewritten)
     ]
     changes.sort()
     rdf = packet.rdf
@@ -146,7 +163,7 @@ def _without_ours(packet: Packet) -> bytes:
 
 
 def _out_of_description(
-    data: bytes, description: Element, ours: dict[str, Counter[str]]
+    data: bytes, description: Element, ours: dict[str, Counter[str]], *, is_rewritten: bool
 ) -> list[_Change]:
     attributes = [one for one in description.attributes if one.name.startswith(f"{OURS} ")]
     own = [one for one in description.children if one.name.startswith(f"{OURS} ")]
@@ -154,8 +171,9 @@ def _out_of_description(
     changes = [_cut(data, one) for one in own]
     for one in reversed(description.children):
         if one.name in _LISTS:
-            changes += _out_of_list(data, one, ours[one.name], is_ours=is_ours)
+            changes += _out_of_list(data, one, ours[one.name], is_ours=is_ours or is_rewritten)
     changes.sort()
+    is_ours = is_ours or (is_rewritten and bool(changes))
     others = {one.name for one in description.attributes} - {one.name for one in attributes}
     if is_ours and not others - {_ABOUT, "about"} and not _left(data, description, changes).strip():
         return [_cut(data, description)]

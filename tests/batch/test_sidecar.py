@@ -253,6 +253,25 @@ def test_what_is_all_ours_goes_with_the_answer(batch: Batch, photos: Path) -> No
     assert sorted(os.listdir(photos)) == ["00.png", "dahlia.jpg"]
 
 
+@needs("exiftool")
+def test_what_exiftool_has_rewritten_is_left_without_empty_lists(
+    batch: Batch, photos: Path
+) -> None:
+    path = beside(photos / "dahlia.jpg")
+    command = ["exiftool", "-q", "-overwrite_original", "-XMP-dc:Title=mine", path]
+    batch("photos", "--out", "r.jsonl")
+    subprocess.run(command, check=True)
+    assert batch("photos", "--out", "no.jsonl", *NO_ONE).told == "sidecars: 1 changed"
+    kept = path.read_bytes()
+    assert (kept.count(b"mine"), kept.count(b"Bag"), kept.count(b"<rdf:Description")) == (1, 0, 1)
+    path.unlink()
+    batch("photos", "--out", "r.jsonl")
+    for title in ("mine", ""):  # all that is left of it is ours
+        subprocess.run([*command[:3], f"-XMP-dc:Title={title}", path], check=True)
+    assert batch("photos", "--out", "no.jsonl", *NO_ONE).told == "sidecars: 1 removed"
+    assert not path.exists()
+
+
 @posix
 def test_what_cannot_be_written_costs_the_others_nothing(
     batch: Batch, photos: Path, tmp_path: Path
