@@ -80,7 +80,7 @@ def _check_header(
     if record is None and any(encoded(each).startswith(line) for each in (header, *earlier)):
         return  # killed in its very first line
     if record is None or "journal" not in record:
-        raise UsageError(f"{name} is not a journal of flowers batch; it won't be overwritten")
+        raise UsageError(f"{name} is not a journal of this program; it won't be overwritten")
     if record not in (header, *earlier):
         raise UsageError(
             f"{name} is a journal of schema {record.get('schema')}, this program writes "

@@ -17,6 +17,7 @@ COMMANDS = {
     ),
     "report": "Make one HTML page, with the photos in it, from the results of a run",
     "explain": "Show which parts of a photo speak for its name",
+    "similar": "Find the photos of an index that look most like others",
     "serve": "Answer over HTTP: an endpoint for programs and a page for people",
     "keys": "Make, list, revoke and rotate the keys that flowers serve lets in",
     "trace": "Load what flowers serve has kept of its requests, forget it, or train on it",
@@ -51,6 +52,10 @@ def find(name: str) -> Command:  # noqa: C901, PLR0911  a return a command
             from flowers_onnx.cli.commands.explain import explain
 
             return explain
+        case "similar":
+            from flowers_onnx.cli.commands.similar import similar
+
+            return similar
         case "serve":
             from flowers_onnx.cli.commands.serve import serve
 

@@ -1,0 +1,169 @@
+"""An index of photos, open for questions."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from flowers_onnx.environment import model_sha256
+from flowers_onnx.errors import UsageError
+from flowers_onnx.explanation import Embedding
+from flowers_onnx.index.file import Maker, Tables, Vector, folded, read
+from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour
+from flowers_onnx.index.places import Places, absolute
+from flowers_onnx.metadata import ModelInfo
+from flowers_onnx.record import ClassId
+
+#: From this likeness on, two photos most likely show the same: docs/similar.md has the figures.
+NEAR: Final = 0.97
+
+#: Photos whose features are looked at, after the sketches of all.
+_CANDIDATES = 512
+#: Sketches that are multiplied at a time, so that their float32 stay in the processor's cache.
+_BLOCK = 1024
+
+
+class Index:
+    """The photos of one file, by likeness or by class. Safe to share between threads.
+
+    It stays as it was when it was opened, whoever adds photos to the file in the meantime.
+
+    >>> index = Index.open("photos.index")
+    >>> for found in index.search(Classifier().embed("rose.jpg")):
+    ...     print(found.likeness, found.photo.path, found.mark)
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self.path = tables.path
+        #: What made the features: a search by those of another model means nothing.
+        self.maker: Maker = tables.maker
+        self._tables = tables
+        self._places = Places(tables.path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], info: ModelInfo | None = None) -> Self:
+        """Open the file that ``flowers similar --add`` has made, for the model of ``info``.
+
+        Raises ``UsageError`` for what is no index, damaged, of a newer version, or of another
+        model than that.
+        """
+        tables = read(os.fspath(path))
+        if info is not None:
+            _check(tables, maker_of(info))
+        return cls(tables)
+
+    def __len__(self) -> int:
+        return len(self._tables.rows)
+
+    def search(
+        self,
+        query: Embedding | npt.NDArray[np.float32],
+        most: int = 5,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        itself: bool = False,
+    ) -> list[Neighbour]:
+        """The ``most`` photos that are most alike, first the one that is most.
+
+        ``query`` is what ``Classifier.embed`` gives, or its features, float32 ``[channels]``,
+        of any length. The photo at ``path``, by default that of the embedding, is left out, or
+        with ``itself`` marked so. Raises ``UsageError`` for features of another network, and
+        where the file is damaged.
+        """
+        if most < 1:
+            raise UsageError(f"most must be at least 1, not {most}")
+        if isinstance(query, Embedding):
+            features, sha256 = query.features, query.prediction.sha256
+            path = query.prediction.path if path is None else path
+        else:
+            features, sha256 = query, None
+        own = None if path is None else absolute(os.fspath(path))
+        found: list[Neighbour] = []
+        for number, likeness in self._nearest(features, most + 1):
+            photo = self._photo(number)
+            if photo.path == own:
+                if itself:
+                    found.append(Neighbour(photo, likeness, "itself"))
+            else:
+                found.append(Neighbour(photo, likeness, _mark(photo, likeness, sha256)))
+        return found[:most]
+
+    def photos_of(self, class_id: ClassId, most: int = 5) -> list[IndexedPhoto]:
+        """Photos named as this class: first those that are known, the surest first."""
+        rows = self._tables.rows
+        numbers = [n for n, found in self._tables.class_ids().items() if found == class_id]
+        chosen = np.flatnonzero(np.isin(rows["class"], numbers))
+        found = rows[chosen]
+        ranking = np.lexsort((-found["confidence"], -found["known"]))
+        return [self._photo(number) for number in chosen[ranking[:most]].tolist()]
+
+    def _nearest(self, features: npt.NDArray[np.float32], most: int) -> list[tuple[int, float]]:
+        """The numbers of photos and their likeness; of equally alike ones the first come first."""
+        tables, count = self._tables, len(self)
+        channels = tables.features.shape[1]
+        if features.shape != (channels,) or not np.isfinite(features).all():
+            raise UsageError(f"features must be {channels} numbers, not {list(features.shape)}")
+        exact = features.astype(np.float64)
+        unit = (exact / (np.linalg.norm(exact) or 1)).astype(np.float32)
+        looked_at = max(_CANDIDATES, 4 * most)
+        if looked_at < count:
+            estimates = _products(tables.sketches, folded(unit)) * tables.rows["sketch_scale"]
+            chosen = np.sort(np.argpartition(-estimates, looked_at)[:looked_at])
+        else:
+            chosen = np.arange(count)
+        likeness = _products(tables.features[chosen], unit) * tables.rows["scale"][chosen]
+        ranking = np.argsort(-likeness, kind="stable")[:most]
+        return [
+            (number, min(max(value, -1.0), 1.0))
+            for number, value in zip(
+                chosen[ranking].tolist(), likeness[ranking].tolist(), strict=True
+            )
+        ]
+
+    def _photo(self, number: int) -> IndexedPhoto:
+        row = self._tables.row(number)
+        return row.at(self._places.path_of(row.place, row.uri))
+
+
+def open_tables(path: str, maker: Maker) -> Tables | None:
+    """What is in an index of that model, None if there is none yet; raises ``UsageError``."""
+    if not os.path.exists(path):
+        return None
+    tables = read(path)
+    _check(tables, maker)
+    return tables
+
+
+def _check(tables: Tables, maker: Maker) -> None:
+    own = tables.maker
+    if own != maker:
+        raise UsageError(
+            f"{tables.path} is of the model {own.id} ({own.sha256[:12]}), not of {maker.id} "
+            f"({maker.sha256[:12]}): make another with flowers similar --index NEW --add FOLDER"
+        )
+
+
+def maker_of(info: ModelInfo) -> Maker:
+    """What an index says of the model that its features come from; raises ``UsageError``."""
+    try:
+        return Maker(info.id, model_sha256(info))
+    except OSError as error:  # it was there when it was loaded
+        raise UsageError(f"can't read the model {info.path}: {error.strerror}") from error
+
+
+def _mark(photo: IndexedPhoto, likeness: float, sha256: str | None) -> Mark | None:
+    if photo.sha256 == sha256:
+        return "copy"
+    return "near-duplicate" if likeness >= NEAR else None
+
+
+def _products(vectors: Vector, query: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Of each of ``[N, D]`` with ``[D]``."""
+    products = np.empty(len(vectors), np.float32)
+    for begin in range(0, len(vectors), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        np.dot(vectors[block].astype(np.float32), query, out=products[block])
+    return products
