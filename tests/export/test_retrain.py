@@ -56,7 +56,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return made
 
 
-ALL = ["train.py", "convert.py", "quantize.py", "rejection.py", "rejection.py", "verify.py"]
+ALL = ["train.py", "convert.py", "quantize.py", "rejection.py", "rejection.py", "evaluate.py",
+       "evaluate.py", "verify.py"]  # fmt: skip
 
 
 def test_a_part_is_set_aside_by_hash(data: Path, tmp_path: Path, calls: Calls) -> None:
