@@ -1,4 +1,4 @@
-"""What a heat map needs of an ONNX graph: its last map, and the layer behind it.
+"""What is read of an ONNX graph: its last map and the layer behind it, and constants.
 
 A network of this kind ends in a mean over the cells of a map and one linear layer, which gives
 the logits. So each logit is the mean over cells of what that layer gives for the cell alone
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ _ATTRIBUTE_NAME, _INT = 1, 3  # of AttributeProto
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
 
 _FLOAT = 1  # TensorProto.FLOAT
+#: What is read of TensorProto.DataType.
+_TYPES = {_FLOAT: "<f4", 3: "i1"}
 _MEAN, _LINEAR = "GlobalAveragePool", "Gemm"
 #: What may stand between the mean and the linear layer, since it changes no number.
 _RESHAPING = {"Squeeze", "Flatten", "Reshape", "Identity"}
@@ -71,6 +74,18 @@ def read_head(model: bytes) -> Head:
         raise ValueError("no such network") from error
 
 
+def read_tensors(model: bytes, *names: str) -> list[npt.NDArray[Any]]:
+    """Constants of the graph of a serialised ``ModelProto``, in float32 or int8.
+
+    Raises ``ValueError`` where one of them is missing or of another type.
+    """
+    try:
+        graph = _Graph(model)
+        return [graph.tensor(name) for name in names]
+    except (LookupError, UnicodeDecodeError) as error:
+        raise ValueError("no such constants") from error
+
+
 class _Graph:
     """Nodes and the places of initializers; their content is read where it is asked for."""
 
@@ -95,25 +110,17 @@ class _Graph:
         raise ValueError(f"no {_MEAN} in front of a {_LINEAR}")
 
     def _head(self, mean: _Node, linear: _Node) -> Head:
-        weights, bias = (self._tensor(name) for name in linear.inputs[1:3])
+        weights, bias = (self.tensor(name) for name in linear.inputs[1:3])
+        if weights.dtype != np.float32 or bias.dtype != np.float32:
+            raise ValueError(f"the {_LINEAR} isn't in float32")
         if linear.attributes.get("transB"):
             weights = weights.T
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise ValueError(f"the {_LINEAR} has other shapes")
         return Head(mean.inputs[0], weights, bias)
 
-    def _read(self, end: int) -> None:
-        file = self._file
-        for number, _, length in fields(file, end):
-            if number == _NODE:
-                self._nodes.append(_node(file, file.tell() + length))
-            elif number == _INITIALIZER:
-                begin = file.tell()
-                for inner, _, size in fields(file, begin + length):
-                    if inner == _TENSOR_NAME:
-                        self._tensors[file.read(size).decode()] = (begin, begin + length)
-
-    def _tensor(self, name: str) -> npt.NDArray[np.float32]:
+    def tensor(self, name: str) -> npt.NDArray[Any]:
+        """A constant; raises ``LookupError`` or ``ValueError``."""
         begin, end = self._tensors[name]
         self._file.seek(begin)
         shape: list[int] = []
@@ -125,9 +132,20 @@ class _Graph:
                 kind = value
             elif number == _RAW_DATA:
                 data = self._file.read(value)
-        if kind != _FLOAT:
-            raise ValueError(f"the {_LINEAR} isn't in float32")
-        return np.frombuffer(data, "<f4").reshape(shape)
+        if kind not in _TYPES:
+            raise ValueError(f"{name} is neither float32 nor int8")
+        return np.frombuffer(data, _TYPES[kind]).reshape(shape)
+
+    def _read(self, end: int) -> None:
+        file = self._file
+        for number, _, length in fields(file, end):
+            if number == _NODE:
+                self._nodes.append(_node(file, file.tell() + length))
+            elif number == _INITIALIZER:
+                begin = file.tell()
+                for inner, _, size in fields(file, begin + length):
+                    if inner == _TENSOR_NAME:
+                        self._tensors[file.read(size).decode()] = (begin, begin + length)
 
 
 def _node(file: io.BytesIO, end: int) -> _Node:

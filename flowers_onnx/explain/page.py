@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from string import Template
 
-from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+from PIL import Image
 
 from flowers_onnx import __version__
 from flowers_onnx.explain.photos import SIDE, Explained
@@ -15,9 +13,9 @@ from flowers_onnx.explain.texts import TEXTS, page_lang
 from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.results import Candidate, Failure
 from flowers_onnx.web import assets, heat
+from flowers_onnx.web.images import data_url
 from flowers_onnx.web.words import Words, safe
 
-_QUALITY = 80
 #: Pixels a side of the heat map, which is smooth and lies over the photo, enlarged.
 _HEAT_SIDE = 56
 
@@ -60,9 +58,9 @@ class Page:
         names = "".join(self._line(one, is_it=one == candidate) for one in shown)
         return (
             '<section class="photo">\n<figure><div class="stack">'
-            f'<img src="{_url(Image.fromarray(photo.pixels))}" alt="{safe(photo.name)}" '
+            f'<img src="{data_url(Image.fromarray(photo.pixels))}" alt="{safe(photo.name)}" '
             f'width="{SIDE}" height="{SIDE}">'
-            f'<img class="heat" src="{_url(Image.fromarray(small, "RGBA"))}" alt="{marked}"></div>'
+            f'<img class="heat" src="{data_url(Image.fromarray(small, "RGBA"))}" alt="{marked}"></div>'
             f"<figcaption><bdi>{safe(photo.name)}</bdi></figcaption></figure>\n"
             f'<div class="names">{self._heading(photo)}<ol>{names}</ol></div>\n</section>\n'
         )
@@ -91,10 +89,3 @@ class Page:
             f'<section class="failure"><h2>{self._words.text("failed")}</h2>'
             f"<p><bdi>{safe(failure.path or '-')}</bdi> {safe(failure.message)}</p></section>\n"
         )
-
-
-def _url(image: Image.Image) -> str:
-    """The image as a ``data:`` URL."""
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"

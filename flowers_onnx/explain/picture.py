@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from flowers_onnx.explain.photos import SIDE, Explained
 from flowers_onnx.explain.texts import TEXTS, page_lang
 from flowers_onnx.results import Candidate
-from flowers_onnx.web.heat import faded, heat_rgba
+from flowers_onnx.web import heat
 from flowers_onnx.web.words import Words
 
 _GAP, _NAMES, _BAR_HEIGHT = 20, 400, 8
@@ -38,9 +38,7 @@ def draw(photo: Explained, lang: str, classes: int) -> Image.Image:
 
 def heated(photo: Explained) -> Image.Image:
     """The photo with its heat map over it, RGB ``SIDE`` x ``SIDE``."""
-    heat = Image.fromarray(heat_rgba(photo.explanation.heat.cells, (SIDE, SIDE)), "RGBA")
-    below = Image.fromarray(faded(photo.pixels)).convert("RGBA")
-    return Image.alpha_composite(below, heat).convert("RGB")
+    return heat.heated(photo.pixels, photo.explanation.heat.cells)
 
 
 class _Column:
@@ -73,7 +71,7 @@ class _Column:
         """The scale of the heat map, over grey."""
         shares = np.broadcast_to(np.linspace(0, 1, _NAMES, dtype=np.float32), (14, _NAMES))
         strip = Image.new("RGBA", (_NAMES, 14), _GREY)
-        strip.alpha_composite(Image.fromarray(heat_rgba(shares), "RGBA"))
+        strip.alpha_composite(Image.fromarray(heat.heat_rgba(shares), "RGBA"))
         self._paper.paste(strip, (self.left, self.top))
         self.top += 18
 
