@@ -22,8 +22,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Candidate",
     "Classifier",
+    "Embedding",
+    "Explanation",
     "Failure",
     "FlowersError",
+    "HeatMap",
     "ImageError",
     "ModelError",
     "ModelInfo",
@@ -48,14 +51,18 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from flowers_onnx.explanation import Embedding, Explanation, HeatMap
     from flowers_onnx.metadata import ModelInfo
     from flowers_onnx.results import Candidate, Failure, Prediction, Query, Timing
 
 _HOMES = {
     "Candidate": "results",
     "Classifier": "classifier",
+    "Embedding": "explanation",
+    "Explanation": "explanation",
     "Failure": "results",
     "FlowersError": "errors",
+    "HeatMap": "explanation",
     "ImageError": "errors",
     "ModelError": "errors",
     "ModelInfo": "metadata",

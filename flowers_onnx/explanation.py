@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flowers_onnx.errors import ModelError
-from flowers_onnx.metadata import ModelInfo
-from flowers_onnx.onnx_graph import read_head, with_output
+from flowers_onnx.metadata import ModelInfo, read_info
+from flowers_onnx.onnx_graph import Head, read_head, with_output
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Candidate, Prediction
 from flowers_onnx.runtime import Answer, Session
@@ -89,15 +89,9 @@ class Explainer:
     """
 
     def __init__(self, info: ModelInfo, cores: int) -> None:
-        try:
-            with open(info.path, "rb") as file:
-                content = file.read()
-        except OSError as error:
-            raise ModelError(f"can't read the model {info.path}: {error.strerror}") from error
-        try:
-            self._head = read_head(content)
-        except ValueError as error:
-            raise ModelError(f"{info.path} can't be explained: {error}") from error
+        content, self._head = _read(info)
+        if read_info(info.path) != info:  # whose labels would be another's
+            raise ModelError(f"{info.path} has changed since it was loaded")
         self._info = info
         self.session = Session(info, cores=cores, content=with_output(content, self._head.map))
 
@@ -131,3 +125,25 @@ class Explainer:
             float(self._head.bias[index]),
             (left, top, left + seen, top + seen),
         )
+
+
+def is_explainable(info: ModelInfo) -> bool:
+    """Whether the model's network has such a map; reads its file, and doesn't load it."""
+    try:
+        _read(info)
+    except ModelError:
+        return False
+    return True
+
+
+def _read(info: ModelInfo) -> tuple[bytes, Head]:
+    """A model's file, and the end of its network."""
+    try:
+        with open(info.path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ModelError(f"can't read the model {info.path}: {error.strerror}") from error
+    try:
+        return content, read_head(content)
+    except ValueError as error:
+        raise ModelError(f"{info.path} can't be explained: {error}") from error

@@ -144,6 +144,16 @@ def passed_over(path: str, named: str = "") -> bool:
     )
 
 
+def claims_sidecar(name: str) -> bool:
+    """Whether a name is that of a file of XMP, which says something of the photo beside it."""
+    return name.lower().endswith(".xmp")
+
+
+def is_sidecar(path: str) -> bool:
+    """Whether ``path`` is such a file, and no photo of an odd name."""
+    return claims_sidecar(path) and os.path.isfile(path) and _kind(path) is None
+
+
 def open_at_once(path: str, flags: int) -> int:
     """An opener that doesn't wait for the other end, should ``path`` be a named pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
@@ -170,6 +180,7 @@ def _expand_pattern(pattern: str, on_raw: Callable[[str], None]) -> Iterator[str
         match
         for match in sorted(glob.glob(_with_literal_folder(pattern), recursive=True))
         if not passed_over(_slashed(match), _slashed(pattern))
+        and (claims_sidecar(pattern) or not is_sidecar(match))
     ]
     found = False
     for match in matches:

@@ -18,8 +18,11 @@ import flowers_onnx
 from flowers_onnx import (
     Candidate,
     Classifier,
+    Embedding,
+    Explanation,
     Failure,
     FlowersError,
+    HeatMap,
     ImageError,
     ModelError,
     ModelInfo,
@@ -98,6 +101,21 @@ def many_photos(classifier: Classifier, paths: Iterator[Path]) -> None:
             assert_type(result, Failure)
             assert_type(result.code, str)
             assert_type(result.message, str)
+
+
+def why_and_alike(classifier: Classifier, paths: Iterator[Path]) -> None:
+    explained = classifier.explain("photo.jpg", "rose", lang="es")
+    assert_type(explained, Explanation)
+    assert_type(explained.prediction, Prediction)
+    assert_type(explained.candidate, Candidate)
+    assert_type(explained.heat, HeatMap)
+    assert_type(explained.heat.cells, npt.NDArray[np.float32])
+    assert_type(explained.heat.logit, float)
+    assert_type(classifier.explanations(paths), Iterator[Explanation | Failure])
+    classifier.explain("photo.jpg", 3)  # type: ignore[arg-type]
+    assert_type(classifier.embed("photo.jpg"), Embedding)
+    assert_type(classifier.embed("photo.jpg").features, npt.NDArray[np.float32])
+    assert_type(classifier.embeddings(paths), Iterator[Embedding | Failure])
 
 
 def a_prediction(prediction: Prediction) -> None:

@@ -11,25 +11,29 @@ from typing import Any
 from flowers_onnx.errors import UsageError
 from flowers_onnx.storage import store_for
 from flowers_onnx.storage.item import Item
-from flowers_onnx.storage.uris import scheme_of, uri_of
+from flowers_onnx.storage.uris import is_remote, scheme_of, uri_of
 from flowers_onnx.text import open_lines, path_in
 
 #: What the column of the images may be called; the first of them that is there.
 _PLACES = ("path", "uri", "source_uri", "image")
 
 
-def read_manifest(path: str) -> Iterator[Item]:
+def read_manifest(path: str, *, local: bool = False) -> Iterator[Item]:
     """The images that a list names, in its order; paths are relative to the working directory.
 
     ``path`` ends in ``.csv``, ``.tsv`` or ``.jsonl`` for a manifest with a column ``path`` (or
     ``uri``) and maybe ``id``; anything else, or ``-``, has one path or URI a line. Raises
-    ``UsageError`` if it can't be read.
+    ``UsageError`` if it can't be read, and where it names an object of a bucket if all have to be
+    ``local``.
     """
     name = "standard input" if path == "-" else path
     try:
         with open_lines(0 if path == "-" else path, name) as lines:
             for number, (place, item_id) in enumerate(_entries(path, lines), 1):
-                yield _item(place, item_id, f"{name}, image {number}")
+                where = f"{name}, image {number}"
+                if local and is_remote(place):
+                    raise UsageError(f"{where}: {place} is not on this machine")
+                yield _item(place, item_id, where)
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from error
     except csv.Error as error:

@@ -26,6 +26,7 @@ class Options:
     log_format: str
     mix_settings: bool
     exif: bool
+    sidecar: bool
     query: Query
     model: str | None
     threads: int | None

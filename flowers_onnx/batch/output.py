@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Self
 
@@ -124,6 +125,10 @@ class Output:
             self._journal.note(self._made_with)
         self._journal.append(row)
         self.unfinished += 1
+
+    def rows(self) -> Iterator[AnyRow]:
+        """All rows in the order they were made; of a table only those that it doesn't have yet."""
+        return chain(() if self._sink.appends else self._sink.existing(), self._journal.rows())
 
     def kept(self) -> str:
         """Where the rows are that aren't published."""

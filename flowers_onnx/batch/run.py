@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from flowers_onnx import environment
 from flowers_onnx.batch.ledger import PASSING
@@ -17,16 +18,19 @@ from flowers_onnx.batch.pipeline import classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.tally import Tally, pace
-from flowers_onnx.errors import FlowersError, OutputError, StoppedError
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
-from flowers_onnx.sources import RawFiles
+from flowers_onnx.sources import RawFiles, is_sidecar
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import DARWIN_CORE, local_path, suffix_of
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
 from flowers_onnx.tables.schema import utc_now
+
+if TYPE_CHECKING:
+    from flowers_onnx.sidecar.files import Sidecars
 
 #: Species that the summary names.
 _SHOWN = 10
@@ -40,6 +44,10 @@ def run(options: Options) -> int:
     log = Log(options.log_format)
     try:
         check_place(options.out)  # before a library is loaded
+        # A pipe is read only once.
+        if options.sidecar and options.manifest and os.path.isfile(options.manifest):
+            for _ in read_manifest(options.manifest, local=True):
+                pass
         batch = _Batch(options, log)
         settings = Settings(batch.classifier.info, options.query, exif=options.exif)
         if not options.mix_settings:
@@ -85,6 +93,7 @@ class _Batch:
         self._tally = Tally()
         self._skipped = 0
         self._raw = RawFiles()
+        self._sidecars = self._make_sidecars() if options.sidecar else None
 
     def run(self, output: Output) -> int:
         earlier = output.unfinished + output.published.images
@@ -95,6 +104,8 @@ class _Batch:
             self._log.expect(lambda: sum(1 for _ in self._items(RawFiles())))
         try:
             self._classify(output)
+            if self._sidecars:  # before the rows are published: so a killed run does it again
+                self._sidecars.write(output.rows)
             output.publish()
         except BaseException as error:
             self._log.close()
@@ -105,7 +116,18 @@ class _Batch:
             raise
         self._log.close()
         self._finish(earlier, output)
-        return 1 if output.published.failed else 0
+        return 1 if output.published.failed or (self._sidecars and self._sidecars.failed) else 0
+
+    def _make_sidecars(self) -> Sidecars:
+        from flowers_onnx.sidecar.files import Sidecars
+
+        info, query = self.classifier.info, self._options.query
+        if info.rejection is None and query.min_confidence is None:
+            raise UsageError(
+                f"--sidecar writes what is known, and the model {info.id} can't tell: give "
+                "--min_confidence"
+            )
+        return Sidecars(info.labels, query.lang)
 
     def _classify(self, output: Output) -> None:
         limit = self._options.max_errors
@@ -164,6 +186,7 @@ class _Batch:
             "error": tally.failed,
             "of_an_earlier_run": earlier,
             "skipped_as_done": output.before,
+            **(self._sidecars.counts if self._sidecars else {}),
         }
         record = Provenance(
             run_id=self._run_id,
@@ -195,6 +218,8 @@ class _Batch:
                 f"failed or not known, and so without a row in {options.out}: {left:,}; the next "
                 "run looks at them again"
             )
+        for text in self._sidecars.failures() if self._sidecars else ():
+            self._log.say(text, severity="WARNING")
         self._log.say(
             self._summary(tally, output.before, seconds),
             counts=counts,
@@ -205,6 +230,10 @@ class _Batch:
             raise OutputError(f"{failure}; the results are in {options.out}") from failure
 
     def _summary(self, tally: Tally, before: int, seconds: float) -> str:
+        text = self._told(tally, before, seconds)
+        return f"{text}; {self._sidecars}" if self._sidecars else text
+
+    def _told(self, tally: Tally, before: int, seconds: float) -> str:
         if not tally.images:
             if not before:
                 return "nothing to do: no images"
@@ -224,8 +253,12 @@ class _Batch:
 
 def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
+    # A shell gives what lies beside the photos for photos/*, too.
+    sources = [
+        one for one in options.sources if not is_sidecar(local_path(one) or "")
+    ] or options.sources
     # What is wrong with the last one is told before the first is read.
-    listings = [images_in(source, on_raw) for source in options.sources]
+    listings = [images_in(source, on_raw) for source in sources]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

@@ -11,6 +11,7 @@ from flowers_onnx import __version__
 from flowers_onnx.explain.photos import SIDE, Explained
 from flowers_onnx.explain.texts import TEXTS, page_lang
 from flowers_onnx.metadata import ModelInfo
+from flowers_onnx.photos import display_path
 from flowers_onnx.results import Candidate, Failure
 from flowers_onnx.web import assets, heat
 from flowers_onnx.web.images import data_url
@@ -50,18 +51,19 @@ class Page:
     def _card(self, photo: Explained) -> str:
         words, explanation = self._words, photo.explanation
         prediction, candidate = explanation.prediction, explanation.candidate
-        marked = words.text("heat_alt", label=candidate.label)
+        name, marked = safe(display_path(photo.name)), words.text("heat_alt", label=candidate.label)
         small = heat.heat_rgba(explanation.heat.cells, (_HEAT_SIDE, _HEAT_SIDE))
+        over = Image.fromarray(small, "RGBA")
         shown = list(prediction.top)
         if candidate not in shown:
             shown.append(candidate)
         names = "".join(self._line(one, is_it=one == candidate) for one in shown)
         return (
             '<section class="photo">\n<figure><div class="stack">'
-            f'<img src="{data_url(Image.fromarray(photo.pixels))}" alt="{safe(photo.name)}" '
+            f'<img src="{data_url(Image.fromarray(photo.pixels))}" alt="{name}" '
             f'width="{SIDE}" height="{SIDE}">'
-            f'<img class="heat" src="{data_url(Image.fromarray(small, "RGBA"))}" alt="{marked}"></div>'
-            f"<figcaption><bdi>{safe(photo.name)}</bdi></figcaption></figure>\n"
+            f'<img class="heat" src="{data_url(over)}" alt="{marked}"></div>'
+            f"<figcaption><bdi>{name}</bdi></figcaption></figure>\n"
             f'<div class="names">{self._heading(photo)}<ol>{names}</ol></div>\n</section>\n'
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from flowers_onnx.classifier import Classifier
@@ -14,7 +14,7 @@ from flowers_onnx.explain.options import Options
 from flowers_onnx.explanation import Explanation
 from flowers_onnx.image_formats import MAX_BYTES
 from flowers_onnx.metadata import Preprocess
-from flowers_onnx.photos import PhotoReader
+from flowers_onnx.photos import PhotoReader, display_path
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import Stream, Unreadable, expand
@@ -25,7 +25,10 @@ SIDE = 480
 
 @dataclass(frozen=True, slots=True)
 class NamedSource:
-    """A source that is read twice: ``name`` is its path in the folder that was given, if any."""
+    """A source that is read twice.
+
+    ``name`` is its path in the folder that was given, if any; ``path`` is for people.
+    """
 
     name: str
     path: str
@@ -37,7 +40,6 @@ class Explained:
     """A photo, explained. ``pixels``, uint8 ``[SIDE, SIDE, 3]`` in RGB, are what is seen of it."""
 
     name: str
-    path: str
     explanation: Explanation
     pixels: Pixels
 
@@ -52,10 +54,11 @@ def named_sources(
                 case Stream(path, file):
                     yield NamedSource("photo", path, _content(path, file))
                 case Unreadable(path):
-                    yield NamedSource(path, path, found)
+                    yield NamedSource(path, display_path(path), found)
                 case str():
                     folder = word if os.path.isdir(word) else os.path.dirname(found)
-                    yield NamedSource(os.path.relpath(found, folder or os.curdir), found, found)
+                    name = os.path.relpath(found, folder or os.curdir)
+                    yield NamedSource(name, display_path(found), found)
 
 
 def explained(
@@ -80,8 +83,11 @@ def explained(
             if shown.decoded is None or shown.sha256 != explanation.prediction.sha256:
                 raise ImageError("read_error", "it changed while it was read")
         except ImageError as error:
-            return Failure(error.code, str(error), photo.path, None, classifier.info.id)
-        return Explained(photo.name, photo.path, explanation, shown.decoded.pixels)
+            failure = classifier.result(photo.source, query)  # as classify tells it
+            if isinstance(failure, Failure):
+                return replace(failure, path=photo.path)
+            return Failure(error.code, str(error), photo.path, failure.sha256, failure.model)
+        return Explained(photo.name, explanation, shown.decoded.pixels)
 
     threads = classifier.threads
     return map_ordered(work, sources, threads=threads, ahead=2 * threads, name="flowers-worker")

@@ -30,15 +30,10 @@ def draw(photo: Explained, lang: str, classes: int) -> Image.Image:
     """
     paper = Image.new("RGB", (2 * SIDE + _NAMES + 4 * _GAP, SIDE + 2 * _GAP), _PAPER)
     paper.paste(Image.fromarray(photo.pixels), (_GAP, _GAP))
-    paper.paste(heated(photo), (SIDE + 2 * _GAP, _GAP))
+    paper.paste(heat.heated(photo.pixels, photo.explanation.heat.cells), (SIDE + 2 * _GAP, _GAP))
     column = _Column(paper, 2 * SIDE + 3 * _GAP, _GAP)
     _write_names(column, photo, Words(page_lang(lang), TEXTS[page_lang(lang)]), classes)
     return paper
-
-
-def heated(photo: Explained) -> Image.Image:
-    """The photo with its heat map over it, RGB ``SIDE`` x ``SIDE``."""
-    return heat.heated(photo.pixels, photo.explanation.heat.cells)
 
 
 class _Column:

@@ -15,7 +15,7 @@ from flowers_onnx.report.summary import Species, Summary, species_of
 from flowers_onnx.report.thumbnails import SIZE, Thumbnail
 from flowers_onnx.results import Failure, Prediction
 from flowers_onnx.storage.uris import link, name_of, path_in_text
-from flowers_onnx.web import assets
+from flowers_onnx.web import assets, heat
 from flowers_onnx.web.words import Words, safe
 
 Thumbnails = Callable[[Iterable[Prediction]], Iterable[Thumbnail]]
@@ -39,13 +39,16 @@ _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 class Page:
     """One page about ``name``; ``folder`` is where it will be, None if that isn't known.
 
-    ``lacking`` counts the photos that couldn't be shown, once the parts have been written.
+    ``edge`` is there if photos have heat maps: what these leave free at each side of a thumbnail,
+    as a share of it. ``lacking`` counts the photos that couldn't be shown, once the parts have
+    been written.
     """
 
     summary: Summary
     name: str
     folder: str | None
     words: Words
+    edge: float | None = None
     lacking: int = field(default=0, init=False)
 
     def parts(self, thumbnails: Thumbnails) -> Iterator[str]:
@@ -75,6 +78,9 @@ class Page:
             f".bars.{prefix} {{ --name: {0.95 * _letters(names):.2f}ch; }}\n"
             for prefix, names in (("s", species), ("e", errors))
         )
+        if self.edge is not None:
+            css += assets.read(__package__, "why.css") + heat.style()
+            css += f".heat {{ --edge: {self.edge:.2%}; }}\n"
         script = assets.read(__package__, "report.js")
         return {
             **words.all(),
@@ -90,8 +96,18 @@ class Page:
             ),
             "model": words.text("model", models=", ".join(sorted(counts.models))),
             "notes": self._head_notes(),
+            **self._why(),
             "charts": f'<div class="charts{both}">\n{"".join(charts)}</div>',
         }
+
+    def _why(self) -> dict[str, str]:
+        """The tick for all maps, and what they mean."""
+        if self.edge is None:
+            return {"why_tick": "", "why_legend": ""}
+        words, box = self.words, '<input type="checkbox" name="why">'
+        tick = f'<label class="all">{box}{words.text("why_all")}</label>\n'
+        meaning = f'<span class="scale"></span>{words.text("why_means")}'
+        return {"why_tick": tick, "why_legend": f'<p class="legend">{meaning}</p>\n'}
 
     def _head_notes(self) -> str:
         words, counts = self.words, self.summary
@@ -169,11 +185,16 @@ class Page:
             "alt_none" if photo.known is False else "alt",
             label=photo.label, confidence=confidence, name=name,
         )  # fmt: skip
+        tick = ""
         if thumbnail.url:
             picture = (
                 f'<img src="{thumbnail.url}" alt="{alt}" width="{SIZE}" height="{SIZE}" '
                 'loading="lazy" decoding="async">'
             )
+            if thumbnail.map:
+                place = safe(words.texts["why_places"].split("|")[thumbnail.map.place])
+                picture += f'<img class="heat" src="{thumbnail.map.url}" alt="{place}">'
+                tick = f'<label class="why"><input type="checkbox">{words.text("why")}</label>'
         else:
             self.lacking += 1
             reason = words.text(thumbnail.lack or "gone")
@@ -192,7 +213,7 @@ class Page:
             f'<li data-confidence="{photo.confidence * 100:.4f}">{opener}'
             f'<div class="more"><ol>{candidates}</ol>{latin}'
             f'<p><bdi class="path">{safe(path)}</bdi></p></div>'
-            f'<p class="caption"><b>{safe(confidence)}</b> {self._names(photo)}'
+            f'<p class="caption">{tick}<b>{safe(confidence)}</b> {self._names(photo)}'
             f"<bdi>{safe(name)}</bdi></p></li>\n"
         )
 

@@ -30,6 +30,11 @@ def run(options: Options) -> int:
     paths = [path for path in map(local_path, results) if path and os.path.exists(path)]
     if out and os.path.exists(out) and any(os.path.samefile(out, path) for path in paths):
         raise UsageError(f"--out {out} would overwrite the results")
+    maps = None
+    if options.why:
+        from flowers_onnx.report.maps import Maps  # loads the model
+
+        maps = Maps(options.model)
     folder = os.path.dirname(os.path.realpath(out)) if out and out != "-" else None
     try:
         with (
@@ -40,13 +45,18 @@ def run(options: Options) -> int:
             if not summary.total:
                 raise _NoResultsError
             words = Words(options.lang, TEXTS[options.lang])
-            page = Page(summary, _name(results), folder, words)
+            trouble = maps and maps.trouble(summary.models)
+            if maps and not maps.can_explain(summary.models):
+                maps = None
+            page = Page(summary, _name(results), folder, words, maps.edge if maps else None)
             progress.expect(len(summary.photos))
-            for part in page.parts(lambda photos: _watched(thumbnails(photos), progress)):
+            for part in page.parts(lambda photos: _watched(thumbnails(photos, maps), progress)):
                 stream.write(part)
     except _NoResultsError:
         say(f"flowers: no results in {', '.join(results)}, so no page is written")
         return 1
+    if trouble:
+        say(f"flowers: --why: {trouble}")
     if page.lacking:
         say(f"flowers: photos gone, changed or out of reach: {page.lacking}; the page says so")
     return 0

@@ -46,6 +46,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "alt_none": "not one of the model's species (closest: {label}, {confidence}): {name}",
         "closest": "closest: {label}",
         "one_of": "one of: {labels}",
+        "why": "why?",
+        "why_all": "why? in all photos",
+        "why_means": (
+            "What is marked in a photo spoke for its name, the brighter the more. It shows what "
+            "the model went by, not whether it is right."
+        ),
+        "why_places": (
+            "mostly the upper left|mostly the upper middle|mostly the upper right|mostly the left"
+            "|mostly the middle|mostly the right|mostly the lower left|mostly the lower middle"
+            "|mostly the lower right"
+        ),
     },
     "es": {
         "title": "Flores de {name}",
@@ -91,6 +102,18 @@ TEXTS: dict[str, dict[str, str]] = {
         ),
         "closest": "la más parecida: {label}",
         "one_of": "una de: {labels}",
+        "why": "¿por qué?",
+        "why_all": "¿por qué? en todas",
+        "why_means": (
+            "Lo marcado en una foto habló a favor de su nombre, más cuanto más claro. Muestra en "
+            "qué se fijó el modelo, no si acierta."
+        ),
+        "why_places": (
+            "sobre todo arriba a la izquierda|sobre todo arriba en el centro"
+            "|sobre todo arriba a la derecha|sobre todo la izquierda|sobre todo el centro"
+            "|sobre todo la derecha|sobre todo abajo a la izquierda"
+            "|sobre todo abajo en el centro|sobre todo abajo a la derecha"
+        ),
     },
 }
 

@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
 
@@ -22,6 +22,9 @@ from flowers_onnx.sources import RegularFile, Unreadable
 from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import path_in_text, scheme_of, split
+
+if TYPE_CHECKING:  # a model is loaded only where somebody wants to know
+    from flowers_onnx.report.maps import Map, Maps
 
 #: Side in pixels.
 SIZE = 160
@@ -39,21 +42,26 @@ _PATIENCE = 10
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A ``data:`` URL, or why there is none: the photo is gone, or no longer the same."""
+    """A ``data:`` URL, or why there is none: the photo is gone, or no longer the same.
+
+    ``map`` lies over it, where there is one.
+    """
 
     url: str | None = None
     lack: Literal["gone", "changed"] | None = None
+    map: Map | None = None
 
 
-def thumbnails(photos: Iterable[Prediction]) -> Iterator[Thumbnail]:
+def thumbnails(photos: Iterable[Prediction], maps: Maps | None = None) -> Iterator[Thumbnail]:
     """One for each of ``photos``, in their order, made ahead by threads; never fails."""
     return map_ordered(
-        _Maker().make, photos, threads=_WORKERS, ahead=4 * _WORKERS, name="flowers-thumbnail"
+        _Maker(maps).make, photos, threads=_WORKERS, ahead=4 * _WORKERS, name="flowers-thumbnail"
     )
 
 
 class _Maker:
-    def __init__(self) -> None:
+    def __init__(self, maps: Maps | None) -> None:
+        self._maps = maps
         # The square in the middle is what the network looked at, nearly.
         self._reader = PhotoReader(Preprocess(SIZE, 1.0, "lanczos"), MAX_PIXELS)
         self._failures: Counter[str] = Counter()
@@ -66,7 +74,8 @@ class _Maker:
         if result.sha256 not in (None, photo.sha256):
             return Thumbnail(lack="changed")
         data = b64encode(_encoded(photo.decoded.pixels)).decode()
-        return Thumbnail(f"data:image/webp;base64,{data}")
+        found = source and self._maps and self._maps.of(source, result, photo.sha256)
+        return Thumbnail(f"data:image/webp;base64,{data}", map=found or None)
 
     def _source(self, name: str) -> str | bytes | None:
         """A path, or the bytes of an object in a bucket; None if there is nothing to read."""

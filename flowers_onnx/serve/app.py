@@ -17,14 +17,17 @@ from flowers_onnx.errors import StorageError
 from flowers_onnx.record import to_json
 from flowers_onnx.serve import metrics
 from flowers_onnx.serve.admission import Admission
-from flowers_onnx.serve.classify import ANSWER_SECONDS, Classify, exchange_of, query_of
+from flowers_onnx.serve.asking import ANSWER_SECONDS, exchange_of, parameters_of, query_of
+from flowers_onnx.serve.classify import Classify
 from flowers_onnx.serve.exchange import Exchange
+from flowers_onnx.serve.explain import Explain
 from flowers_onnx.serve.keys import Scope as KeyScope
 from flowers_onnx.serve.openapi import openapi
 from flowers_onnx.serve.problems import MEDIA_TYPE, RETRY_SOON, Problem
 from flowers_onnx.serve.service import Service
 
 CLASSIFY = "/v1/classify"
+EXPLAIN = "/v1/explain"
 
 #: On every answer; the page has a stricter policy of its own.
 _HEADERS = {
@@ -51,6 +54,7 @@ def make_app(service: Service) -> ASGIApp:
     routes = _Routes(service)
     table: dict[str, tuple[str, Handler]] = {
         CLASSIFY: ("POST", Classify(service).answer),
+        EXPLAIN: ("POST", Explain(service).answer),
         "/v1/labels": ("GET", routes.labels),
         "/v1/model": ("GET", routes.model),
         "/livez": ("GET", routes.livez),
@@ -84,7 +88,7 @@ class _Dispatcher:
         request = Request(scope, receive)
         try:
             handler = self._handler(scope)
-            if scope["path"] == CLASSIFY:
+            if scope["path"] in {CLASSIFY, EXPLAIN}:
                 self._admission.check()  # before all else: to refuse must cost next to nothing
             response = await handler(request)
         except Problem as problem:
@@ -192,7 +196,7 @@ class Exchanges:
 
 
 class _Routes:
-    """All routes but the main one."""
+    """All routes but those that take photos."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -200,13 +204,14 @@ class _Routes:
 
     async def labels(self, request: Request) -> Response:
         await self._authorize(request, "classify")
-        lang = query_of(request, self._service.options.query).lang
+        lang = query_of(parameters_of(request), self._service.options.query).lang
         labels = [label.to_row(lang) for label in self._service.classifier.info.labels]
         return _json({"labels": labels})
 
     async def model(self, request: Request) -> Response:
         await self._authorize(request, "classify")
-        return _json(self._service.model_facts)
+        facts = self._service.model_facts
+        return _json({**facts, "explainable": self._service.explainable()})
 
     async def livez(self, _request: Request) -> Response:
         return _json({"status": "ok"})

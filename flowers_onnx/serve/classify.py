@@ -13,21 +13,27 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowers_onnx.errors import StorageError, UsageError
+from flowers_onnx.errors import StorageError
 from flowers_onnx.record import to_json
 from flowers_onnx.results import Failure, Query
-from flowers_onnx.serve.bodies import Body, Upload, boundary_of, files_of
+from flowers_onnx.serve.asking import (
+    exchange_of,
+    image_problem,
+    json_response,
+    parameters_of,
+    query_of,
+    welcome,
+    with_body,
+)
+from flowers_onnx.serve.bodies import Upload, boundary_of, files_of
 from flowers_onnx.serve.exchange import Classified, Exchange
 from flowers_onnx.serve.idempotency import Answer
 from flowers_onnx.serve.keep import KeptPhoto
 from flowers_onnx.serve.keep.lines import unavailable_row
 from flowers_onnx.serve.keep.metadata import CannotCleanError, clean, kind_of
 from flowers_onnx.serve.keys.key import hidden
-from flowers_onnx.serve.problems import RETRY_SOON, STATUS_OF_IMAGE_ERROR, Problem
+from flowers_onnx.serve.problems import RETRY_SOON, Problem
 from flowers_onnx.serve.service import Service
-
-#: From the last byte of the body to the answer; the system that stops us gives 10 s in all.
-ANSWER_SECONDS = 8
 
 _KEY = re.compile(r'"?([!#-~]{1,255}?)"?')
 
@@ -41,35 +47,21 @@ class Classify:
 
     async def answer(self, request: Request) -> Response:
         service, exchange = self._service, exchange_of(request)
-        self._refuse_other_pages(exchange.headers)
-        caller = await service.authenticator.caller(exchange.headers)
-        exchange.caller = caller.id
-        caller.require("classify")
-        exchange.is_welcome = True
-        query = query_of(request, service.options.query)
+        await welcome(service, exchange)
+        query = query_of(parameters_of(request), service.options.query)
         boundary = boundary_of(exchange.headers.get("content-type"))
         exchange.idempotency_key = key_of(exchange.headers)
         if why := service.ledger.problem():
             raise _unavailable(why)
-        with Body(request.receive, service.admission, service.options.max_body) as reader:
-            body = await reader.read(exchange.headers.get("content-length"))
+
+        async def answer(body: bytes) -> Response:
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    return await self._answer(exchange, body, boundary, query)
-            except TimeoutError:
-                more = "try again" if boundary is None else "send fewer files, or try again"
-                detail = f"it took more than {ANSWER_SECONDS} s; {more}"
-                raise Problem(503, "timeout", detail, RETRY_SOON) from None
+                return await self._answer(exchange, body, boundary, query)
             except StorageError as error:
                 raise _unavailable(str(error)) from error
 
-    def _refuse_other_pages(self, headers: Mapping[str, str]) -> None:
-        """Any page may send a form to any server: not to this one, unless --cors names it."""
-        allowed = self._service.options.cors
-        if headers.get("sec-fetch-site") == "cross-site" and not (
-            {"*", headers.get("origin")} & set(allowed)
-        ):
-            raise Problem(403, "forbidden", "a page of another site asks; --cors would let it in")
+        advice = "try again" if boundary is None else "send fewer files, or try again"
+        return await with_body(service, request, advice, answer)
 
     async def _answer(
         self, exchange: Exchange, body: bytes, boundary: bytes | None, query: Query
@@ -78,7 +70,7 @@ class Classify:
         uploads = [Upload(body)] if boundary is None else await self._files(body, boundary)
         is_form = boundary is not None
         if exchange.idempotency_key is None:
-            return _response(await self._new_answer(exchange, uploads, query, is_form=is_form))
+            return json_response(await self._new_answer(exchange, uploads, query, is_form=is_form))
         answers = self._service.answers
         key = f"{exchange.caller}\n{exchange.idempotency_key}"
         with self._service.admission.place():  # to hash 32 MB would hold the loop up
@@ -88,7 +80,7 @@ class Classify:
         if earlier is not None:
             exchange.replay_of, exchange.status = earlier.request_id, earlier.status
             await self._record(exchange, [], query)
-            return _response(earlier.body, {"Idempotent-Replayed": "true"})
+            return json_response(earlier.body, {"Idempotent-Replayed": "true"})
         try:
             text = await self._new_answer(exchange, uploads, query, is_form=is_form)
             await answers.finish(key, Answer(fingerprint, exchange.request_id, 200, text))
@@ -96,7 +88,7 @@ class Classify:
             with contextlib.suppress(StorageError):
                 await answers.release(key)
             raise
-        return _response(text)
+        return json_response(text)
 
     async def _files(self, body: bytes, boundary: bytes) -> list[Upload]:
         admission, most = self._service.admission, self._service.options.max_files
@@ -113,8 +105,7 @@ class Classify:
         exchange.queued, result = photos[0].queued, photos[0].result
         exchange.status = 200
         if not is_form and isinstance(result, Failure):
-            status = STATUS_OF_IMAGE_ERROR.get(result.code, 422)
-            problem = Problem(status, result.code, result.message)
+            problem = image_problem(result.code, result.message)
             exchange.refuse(problem)
             if self._service.traces:
                 exchange.refused_photo = exchange.photo_row(photos[0], 0, query, self._keep)
@@ -175,42 +166,6 @@ class Classify:
                 service.fresh.note(rows)
 
 
-def exchange_of(request: Request) -> Exchange:
-    """The exchange that a request is part of."""
-    exchange: Exchange = request.scope["flowers.exchange"]
-    return exchange
-
-
-def query_of(request: Request, default: Query) -> Query:
-    """What the URL asks for; raises ``Problem``, 400."""
-    if not request.scope["query_string"]:
-        return default
-    values = dict(request.query_params.multi_items())
-    if len(values) != len(request.query_params.multi_items()):
-        raise Problem(400, "bad_request", "a parameter is given twice")
-    lang = values.pop("lang", default.lang)
-    top_k, least = values.pop("top_k", None), values.pop("min_confidence", None)
-    if values:
-        raise Problem(400, "bad_request", f"no such parameter: {next(iter(values))[:80]!r}")
-    if top_k is not None and not re.fullmatch(r"[0-9]{1,4}", top_k, re.ASCII):
-        raise Problem(400, "bad_request", "top_k must be a whole number from 1 to 9999")
-    try:
-        return Query(
-            default.top_k if top_k is None else int(top_k),
-            lang,
-            default.min_confidence if least is None else _share(least),
-        )
-    except UsageError as error:
-        raise Problem(400, "bad_request", str(error)[:200]) from error
-
-
-def _share(text: str) -> float:
-    """A number, in the form of JSON's."""
-    if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", text, re.ASCII):
-        raise Problem(400, "bad_request", "min_confidence must be a number from 0 to 1")
-    return float(text)
-
-
 def key_of(headers: Mapping[str, str]) -> str | None:
     """The Idempotency-Key, with or without its quotes; raises ``Problem``, 400."""
     text = headers.get("idempotency-key")
@@ -234,10 +189,6 @@ def _fingerprint(uploads: Sequence[Upload], query: Query, *, is_form: bool) -> s
         digest.update(f"\n{upload.name!r} {len(upload.data)}\n".encode())
         digest.update(upload.data)
     return digest.hexdigest()
-
-
-def _response(text: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(text, media_type="application/json", headers=headers)
 
 
 def _unavailable(why: str) -> Problem:

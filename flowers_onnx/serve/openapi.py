@@ -40,6 +40,7 @@ PROBLEM_CODES = {
     "unavailable": (503, "photos and rows can't be kept just now"),
     "timeout": (503, "no answer within the time for one"),
     "stopping": (503, "the server stops before the answer was there"),
+    "not_explainable": (501, "a model without a map that would tell why"),
     "too_many_connections": (503, "too many connections"),
     "not_ready": (503, "what /readyz says while something is wrong"),
 }
@@ -55,6 +56,7 @@ _PROBLEMS = {
     "422": "A broken photo, one with too many pixels, or an Idempotency-Key of another request",
     "429": "Too busy: try again after Retry-After seconds",
     "500": "A fault of the server",
+    "501": "The model can't be explained",
     "503": "Not just now (photos, rows or keys can't be kept or read), or it took too long",
 }
 
@@ -71,6 +73,7 @@ def openapi(options: Options, auth: str) -> dict[str, Any]:
         },
         "paths": {
             "/v1/classify": {"post": _classify(options)},
+            "/v1/explain": {"post": _explain(options)},
             "/v1/labels": _get("The classes that the model knows", "Labels", [_LANG], safe=False),
             "/v1/model": _get("The model and its metadata", "Model", safe=False),
             "/livez": _get("Whether the process is alive", "Status"),
@@ -88,7 +91,7 @@ def openapi(options: Options, auth: str) -> dict[str, Any]:
         schemes: list[dict[str, list[str]]] = (
             [{"bearer": []}, {"header": []}] if auth == "keys" else [{"bearer": []}]
         )
-        for path in ("/v1/classify", "/v1/labels", "/v1/model", "/metrics"):
+        for path in ("/v1/classify", "/v1/explain", "/v1/labels", "/v1/model", "/metrics"):
             for operation in document["paths"][path].values():
                 operation["security"] = schemes
     return document
@@ -112,6 +115,12 @@ _MIN_CONFIDENCE = {
     "description": "confidence from which an answer is known, in place of the model's own rule",
     "schema": {"type": "number", "minimum": 0, "maximum": 1},
 }
+_LABEL = {
+    "name": "label",
+    "in": "query",
+    "description": "the class to explain, by its id or its name in any language; the best one",
+    "schema": {"type": "string", "maxLength": 100},
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -121,7 +130,6 @@ _IDEMPOTENCY_KEY = {
 
 
 def _classify(options: Options) -> dict[str, Any]:
-    photo = {"type": "string", "contentMediaType": "image/*", "maxLength": options.max_body}
     files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
     return {
         "operationId": "classify",
@@ -130,8 +138,7 @@ def _classify(options: Options) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "image/*": {"schema": photo},
-                "application/octet-stream": {"schema": photo},
+                **_photo(options),
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
@@ -147,9 +154,32 @@ def _classify(options: Options) -> dict[str, Any]:
                 "headers": {"Request-Id": {"schema": {"type": "string"}}},
                 "content": _content("application/json", "Answer"),
             },
-            **_refusals(*_PROBLEMS),
+            **_refusals(*(status for status in _PROBLEMS if status != "501")),
         },
     }
+
+
+def _explain(options: Options) -> dict[str, Any]:
+    return {
+        "operationId": "explain",
+        "summary": "Name the flower in a photo, and tell which parts of it speak for that",
+        "parameters": [_LABEL, _TOP_K, _LANG, _MIN_CONFIDENCE],
+        "requestBody": {"required": True, "content": _photo(options)},
+        "responses": {
+            "200": {
+                "description": "The record of the photo, and the heat map of one class",
+                "headers": {"Request-Id": {"schema": {"type": "string"}}},
+                "content": _content("application/json", "Explained"),
+            },
+            **_refusals(*(status for status in _PROBLEMS if status != "409")),
+        },
+    }
+
+
+def _photo(options: Options) -> dict[str, Any]:
+    """A photo as the body."""
+    photo = {"type": "string", "contentMediaType": "image/*", "maxLength": options.max_body}
+    return {"image/*": {"schema": photo}, "application/octet-stream": {"schema": photo}}
 
 
 def _get(
@@ -200,6 +230,8 @@ def _schemas(options: Options) -> dict[str, Any]:
     with_id = {**record, "required": ["request_id", *record["required"]]}
     with_id["properties"] = {"request_id": text, **record["properties"]}
     codes = sorted({*IMAGE_ERROR_CODES, *PROBLEM_CODES})
+    explained = {**with_id, "required": [*with_id["required"], "explanation"]}
+    explained["properties"] = {**with_id["properties"], "explanation": _explanation()}
     reference = {"$ref": "#/components/schemas/Record"}
     several = {"type": "array", "items": reference, "maxItems": options.max_files}
     return {
@@ -210,6 +242,7 @@ def _schemas(options: Options) -> dict[str, Any]:
                 _plain_object({"request_id": text, "results": several}),
             ]
         },
+        "Explained": explained,
         "Problem": _plain_object(
             {
                 "type": text,
@@ -224,6 +257,23 @@ def _schemas(options: Options) -> dict[str, Any]:
         "Model": {"type": "object"},
         "Status": _plain_object({"status": text}),
     }
+
+
+def _explanation() -> dict[str, Any]:
+    number = {"type": "number"}
+    row = {"type": "array", "items": number}
+    cells = "what each part of the area says for the class, in rows; below 0 it speaks against it"
+    area = "left, top, right, bottom: what the network saw, in pixels of the photo as displayed"
+    return _plain_object(
+        {
+            "label": {"type": "string"},
+            "class_id": {"type": ["integer", "string"]},
+            "confidence": number,
+            "cells": {"type": "array", "items": row, "description": cells},
+            "bias": {**number, "description": "with the mean of the cells, the logit"},
+            "area": {**row, "minItems": 4, "maxItems": 4, "description": area},
+        }
+    )
 
 
 def _plain_object(properties: dict[str, Any]) -> dict[str, Any]:

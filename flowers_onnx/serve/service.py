@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowers_onnx import __version__
@@ -38,6 +39,8 @@ class Service:
     options: Options
     instance: str
     classifier: Classifier
+    #: Whether /v1/explain can answer; the model's file is read when it is asked for first.
+    explainable: Callable[[], bool]
     authenticator: Authenticator
     admission: Admission
     ledger: Ledger
@@ -73,6 +76,13 @@ def open_service(options: Options) -> Service:
     classifier = Classifier(
         options.model, threads=slots, max_pixels=options.max_pixels or MAX_PIXELS
     )
+
+    @cache
+    def explainable() -> bool:
+        from flowers_onnx.explanation import is_explainable
+
+        return is_explainable(classifier.info)
+
     # At four fifths of what it can do, 99 of 100 answers then take three photos' time or less.
     queue = slots + slots // 2 if options.queue is None else options.queue
     admission = Admission(slots, queue, _BODIES * options.max_body)
@@ -93,6 +103,7 @@ def open_service(options: Options) -> Service:
         options,
         instance,
         classifier,
+        explainable,
         authenticator,
         admission,
         ledger,
@@ -110,6 +121,7 @@ def open_service(options: Options) -> Service:
             version=__version__,
             model=classifier.info.id,
             labels=classifier.info.labels,
+            explains=explainable,
             rejects=bool(classifier.info.rejection) or options.query.min_confidence is not None,
         ),
     )

@@ -43,7 +43,7 @@ class LocalStore:
             raise of_file(error) from error
         except ValueError as error:  # a null byte or a lone surrogate in the name
             raise StorageError("not_found", "no such file or folder") from error
-        if item.version != (version := _version(found)):
+        if item.version != (version := version_of(found)):
             item = replace(item, version=version)
         return data, item if item.size == len(data) else replace(item, size=len(data))
 
@@ -127,10 +127,11 @@ def _describe(path: str) -> Item:
         found = os.stat(path)
     except OSError:
         return Item(file_uri(path))  # reading it gives the error
-    return Item(file_uri(path), _version(found), found.st_size)
+    return Item(file_uri(path), version_of(found), found.st_size)
 
 
-def _version(found: os.stat_result) -> str:
+def version_of(found: os.stat_result) -> str:
+    """``Item.version`` of a file."""
     return f"{found.st_size}-{found.st_mtime_ns}"
 
 

@@ -415,6 +415,7 @@ SOUND: dict[str, list[str]] = {
     "stream": [],
     "batch": ["x", "--out=x.csv"],
     "report": ["x"],
+    "explain": ["x", "--out=x.png"],
     "beam": ["x", "--out=x.jsonl"],
     "serve": [],
     "trace": ["load", "x", "--to=x.jsonl"],

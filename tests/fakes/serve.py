@@ -27,6 +27,9 @@ class Desk:
     refusals: deque[Problem] = field(default_factory=deque)
     #: What is other in the next records.
     changes: deque[dict[str, Any]] = field(default_factory=deque)
+    #: What is other in the next explanations, and which were asked for.
+    maps: deque[dict[str, Any]] = field(default_factory=deque)
+    explained: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     answered: int = 0
     url: str = ""
@@ -37,7 +40,8 @@ def make_page(classifier: Classifier, **options: Any) -> Page:
     nothing = {"auth": "none", "keeps": False, "traces": False, "keep_exif": False}
     info = classifier.info
     given = {"version": __version__, "model": info.id, "labels": info.labels, **options}
-    return Page(**{**nothing, "max_body": 32 << 20, **given})
+    usual = {"max_body": 32 << 20, "explains": lambda: True}
+    return Page(**{**nothing, **usual, **given})
 
 
 @contextlib.contextmanager
@@ -72,13 +76,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, body, headers)
 
     def do_POST(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
+        asked = urlsplit(self.path)
+        query = parse_qs(asked.query)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.desk.gate.wait()
         try:
             if self.desk.refusals:
                 raise self.desk.refusals.popleft()
-            record = self._record(body, Query(int(query["top_k"][0]), query["lang"][0]))
+            if asked.path == "/v1/explain":
+                record = self._explanation(body, query["label"][0], query["lang"][0])
+            else:
+                record = self._record(body, Query(int(query["top_k"][0]), query["lang"][0]))
         except Problem as problem:
             text, headers = json.dumps(problem.to_record("0-0")), problem.headers
             self._answer(problem.status, text.encode(), {"Content-Type": MEDIA_TYPE, **headers})
@@ -93,6 +101,12 @@ class _Handler(BaseHTTPRequestHandler):
             status = STATUS_OF_IMAGE_ERROR[error["code"]]
             raise Problem(status, error["code"], error["message"])
         return record | (self.desk.changes.popleft() if self.desk.changes else {})
+
+    def _explanation(self, body: bytes, label: str, lang: str) -> dict[str, Any]:
+        self.desk.explained.append(label)
+        record = self.desk.classifier.explain(body, label, lang=lang).to_record()
+        record["explanation"] |= self.desk.maps.popleft() if self.desk.maps else {}
+        return record
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import axe
+import numpy as np
 import pytest
 from chromium import Chromium, Look, Tab
 from fakes.serve import Desk, make_page, page_server
+from PIL import Image
 from serving import Server, StartServer
 from support import Run, noise_pictures, posix, wait_until
 
@@ -25,6 +27,7 @@ from flowers_onnx.serve.page.page import Page, negotiate
 from flowers_onnx.serve.page.texts import LANGUAGES, SCRIPT, TEXTS
 from flowers_onnx.serve.problems import Problem
 from flowers_onnx.web import assets
+from flowers_onnx.web.heat import heat_rgba
 
 PHONE = Look(390, 844, touch=True)
 SMALL = Look(320, 568, touch=True)
@@ -291,7 +294,7 @@ def test_what_is_none_of_them(browser: Chromium, serve: Serve, sample: Path) -> 
         assert texts(tab, "h3") == [title]
         assert texts(tab, ".message") == [f"{closest}, 31\N{NO-BREAK SPACE}%"]
         assert texts(tab, "summary")[0] == nearest
-        assert texts(tab, ".others span") == ["marigold", "daisy"]
+        assert texts(tab, ".others .why") == ["marigold", "daisy"]
         assert texts(tab, ".latin") == texts(tab, ".best") == []
         said = tab.evaluate("document.getElementById('said').textContent").lower()
         assert said.startswith(f"dahlia.jpg: {title} ({closest}".lower())
@@ -331,6 +334,137 @@ def test_what_it_is_not_sure_of(browser: Chromium, serve: Serve, sample: Path) -
         assert texts(tab, "h3") == ["Perhaps marigold"]
         assert texts(tab, ".message") == [f"{message} {SCRIPT['en']['closer']}"]
         assert tab.evaluate("document.querySelector('details').open")
+
+
+# Why
+
+
+#: Red, green, blue and opacity in the middle of each cell, row by row.
+_DRAWN = """(() => {
+  const canvas = document.querySelector("canvas");
+  const [cell, side] = [24, 24 * 7];
+  const [left, top] = [(canvas.width - side) / 2, (canvas.height - side) / 2];
+  const {data} = canvas.getContext("2d").getImageData(left, top, side, side);
+  return Array.from({length: 49}, (_, i) => {
+    const pixel = side * cell * (Math.floor(i / 7) + 0.5) + cell * (i % 7 + 0.5);
+    return [...data.slice(4 * pixel, 4 * pixel + 4)];
+  });
+})()"""
+
+
+def test_why_a_photo_has_its_name(
+    browser: Chromium, server: Server, classifier: Classifier, sample: Path
+) -> None:
+    tab = browser.open(server.url, lang="en")
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, "canvas") == texts(tab, ".legend") == []
+    (button,) = texts(tab, ".picture .why")
+    assert button.startswith("Why?")
+    name = tab.evaluate("document.querySelector('.picture .why').textContent")
+    assert name == "Why? pink-yellow dahlia"
+    tab.evaluate("document.querySelector('.picture .why').focus()")
+    tab.press("Enter")
+    until(tab, ".legend", "What is marked spoke for pink-yellow dahlia, the brighter the more.")
+    assert tab.evaluate("document.querySelector('.why').getAttribute('aria-pressed')") == "true"
+    said = "What spoke for pink-yellow dahlia: mostly the middle of the photo."
+    assert tab.evaluate("document.getElementById('said').textContent") == said
+    assert tab.evaluate("document.querySelector('canvas').getAttribute('aria-label')") == said
+    # Its colours are those of every such picture.
+    colours = heat_rgba(classifier.explain(sample).heat.cells).reshape(-1, 4)
+    drawn = np.array(tab.evaluate(_DRAWN))
+    assert abs(drawn - colours)[colours[:, 3] > 100].max() < 25
+    assert drawn[colours[:, 3] == 0, 3].max() < 40
+    boxes = "['img', 'canvas'].map((one) => JSON.stringify(document.querySelector(one)"
+    photo, canvas = tab.evaluate(f"{boxes}.getBoundingClientRect()))")
+    assert photo == canvas
+    # Away, and there again without another request.
+    tab.press("Enter")
+    assert texts(tab, ".legend") == texts(tab, "canvas") == []
+    tab.press("Enter")
+    until(tab, ".legend", "spoke for pink-yellow dahlia")
+    assert len([url for url in tab.requests if "/v1/explain" in url]) == 1
+    assert foreign(tab) == []
+    assert tab.complaints == []
+
+
+def test_why_not_another_name(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve()
+    tab = browser.open(desk.url, lang="es")
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    second = texts(tab, ".others .why")[0]
+    tab.evaluate("document.querySelector('.picture .why').click()")
+    until(tab, ".legend", "habló a favor de dalia")
+    tab.evaluate("document.querySelector('.others .why').click()")
+    until(tab, ".legend", f"habló a favor de {second}")
+    pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map((one) => one.innerText)"
+    assert tab.evaluate(pressed) == [second]
+    ids = [str(one.class_id) for one in desk.classifier.classify(sample).top]
+    assert desk.explained == ids[:2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([[0, 0, 9], [0, 0, 0], [0, 0, 0]], "mostly the upper right of the photo."),
+        ([[0, 0, 0], [1, 0, 0], [9, 0, 0]], "mostly the lower left of the photo."),
+        ([[-1, -2], [-1, 0]], "Nothing in the photo spoke for pink-yellow dahlia."),
+    ],
+)
+def test_who_sees_no_map_is_told(
+    browser: Chromium, serve: Serve, sample: Path, cells: list[list[float]], said: str
+) -> None:
+    desk = serve()
+    desk.maps.append({"cells": cells})
+    tab = browser.open(desk.url, lang="en")
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    tab.evaluate("document.querySelector('.picture .why').click()")
+    wait_until(lambda: said in tab.evaluate("document.getElementById('said').textContent"))
+    assert tab.complaints == []
+
+
+def test_a_map_that_cannot_be_had(browser: Chromium, serve: Serve, sample: Path) -> None:
+    desk = serve(auth="keys")
+    tab = browser.open(desk.url, lang="en")
+    use_key(tab, "flw_any_key")
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    click = "document.querySelector('.picture .why').click()"
+    for problem, text in (
+        (Problem(500, "internal_error", "no"), SCRIPT["en"]["failed"].format(id="0-0")),
+        (Problem(401, "unauthorized", "no"), SCRIPT["en"]["needs_key"]),
+    ):
+        desk.refusals.append(problem)
+        tab.evaluate(click)
+        until(tab, ".legend", text)
+        assert texts(tab, "canvas") == texts(tab, "[aria-pressed=true]") == []
+    assert texts(tab, "#key-wrong") == [SCRIPT["en"]["key_wrong"]]
+    desk.refusals.append(Problem(429, "too_many_requests", "later", {"Retry-After": "1"}))
+    tab.evaluate(click)
+    until(tab, ".legend", "What is marked spoke for")
+    assert texts(tab, "h3") == ["Pink-yellow dahlia"]
+
+
+def test_nobody_can_ask_where_there_is_no_map(
+    browser: Chromium, serve: Serve, sample: Path, tmp_path: Path
+) -> None:
+    desk = serve(explains=lambda: False)
+    tab = browser.open(desk.url, lang="en")
+    tab.choose("#files", sample)
+    wait_for_answers(tab)
+    assert texts(tab, ".why") == []
+    assert len(texts(tab, ".others .plain")) == 4
+    # Nor of a photo that the browser can't show, for there is nothing to lay a map over.
+    tiff = tmp_path / "photo.tif"
+    with Image.open(sample) as photo:
+        photo.save(tiff)
+    tab = browser.open(serve().url, lang="en")
+    tab.choose("#files", tiff)
+    wait_for_answers(tab)
+    until(tab, ".lack", TEXTS["en"]["no_preview"])
+    wait_until(lambda: texts(tab, ".why") == [])
 
 
 def test_it_says_whether_it_always_answers(html: MakeHtml) -> None:
@@ -552,6 +686,8 @@ def test_nothing_sticks_out(
         wait_for_answers(tab, 2 + 15 * step)
         assert not tab.evaluate(too_wide)
         tab.evaluate("document.querySelectorAll('details').forEach((one) => {one.open = true})")
+        tab.evaluate("document.querySelector('.picture .why:not([hidden])').click()")
+        wait_until(lambda: texts(tab, "canvas"))
         assert not tab.evaluate(too_wide)
 
 
@@ -571,4 +707,6 @@ def test_axe_finds_nothing_serious(
     use_key(tab, "flw_any_key")
     wait_for_answers(tab, 4)
     tab.evaluate("document.querySelectorAll('details').forEach((one) => {one.open = true})")
+    tab.evaluate("document.querySelectorAll('.picture .why').forEach((one) => one.click())")
+    wait_until(lambda: len(texts(tab, "canvas")) == 3)
     assert axe.findings(tab, program) == []

@@ -19,7 +19,7 @@ _CODE = """
 import sys, time
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.cli.main import main
-from flowers_onnx.serve import classify, run
+from flowers_onnx.serve import asking, run
 result = Classifier.result
 def result_or_not(self, data, query):
     if data.startswith(b"sleep "):
@@ -28,7 +28,7 @@ def result_or_not(self, data, query):
         raise RuntimeError("a decoder's fault")
     return result(self, data, query)
 Classifier.result = result_or_not
-classify.ANSWER_SECONDS, run._ANSWER_SECONDS = float(sys.argv[1]), float(sys.argv[2])
+asking.ANSWER_SECONDS, run._ANSWER_SECONDS = float(sys.argv[1]), float(sys.argv[2])
 sys.exit(main(["serve", *sys.argv[3:]]))
 """
 

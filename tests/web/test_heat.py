@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from flowers_onnx.web.heat import ANCHORS, faded, heat_rgba, style
+from flowers_onnx.web.heat import ANCHORS, faded, heat_rgba, hottest, style
 
 CELLS = np.array([[-8, 0, 1], [2, 4, 8]], np.float32)
 
@@ -62,3 +62,13 @@ def test_a_page_has_the_same_colours() -> None:
     assert "grayscale(0.65) brightness(0.75)" in css
     assert css.count("rgb(") == len(ANCHORS)
     assert "rgb(255 255 120 / 72%) 100%" in css
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "place"), [(0, 0, 0), (0, 3, 1), (3, 6, 5), (3, 3, 4), (6, 0, 6), (6, 6, 8)]
+)
+def test_where_most_of_it_is(row: int, column: int, place: int) -> None:
+    cells = np.full((7, 7), -1, np.float32)
+    assert hottest(cells) == 4
+    cells[row, column] = 3
+    assert hottest(cells) == place

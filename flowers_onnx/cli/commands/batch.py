@@ -11,6 +11,7 @@ from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.errors import UsageError
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.results import Query
+from flowers_onnx.storage.uris import is_remote
 
 
 def batch(
@@ -43,6 +44,9 @@ def batch(
     retry_errors: Annotated[bool, Flag("", "do those again that failed in an earlier run")] = False,
     mix_settings: Annotated[
         bool, Flag("", "go on with a RESULT of another --lang, --top_k, --exif or --model")
+    ] = False,
+    sidecar: Annotated[
+        bool, Flag("", "write what is known into PHOTO.xmp beside each photo, for photo managers")
     ] = False,
     journal: Annotated[
         str | None,
@@ -86,6 +90,8 @@ def batch(
         )
     if out is None:
         raise UsageError("batch needs --out: a file, gs://..., s3://... or bigquery://...")
+    if sidecar and (remote := next(filter(is_remote, sources), None)):
+        raise UsageError(f"--sidecar is for photos on this machine, not {remote}")
     part = shard or assigned_shard()
     options = Options(
         sources=sources,
@@ -99,6 +105,7 @@ def batch(
         log_format=log_format,
         mix_settings=mix_settings,
         exif=exif,
+        sidecar=sidecar,
         query=Query(top_k, lang, min_confidence),
         model=model,
         threads=threads,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
+from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
 from flowers_onnx.cli.flags import choice, count, new_file
 from flowers_onnx.errors import UsageError
@@ -26,6 +27,10 @@ def report(
     max_photos: Annotated[
         int, Flag("N", "most photos, and most errors, shown; all are counted (2000)", count())
     ] = 2000,
+    why: Annotated[
+        bool, Flag("", "over each photo, what in it spoke for its name; the model looks again")
+    ] = False,
+    model: flags.Model = None,
 ) -> Job:
     """Make one HTML page, with the photos in it, from the results of a run.
 
@@ -44,7 +49,9 @@ def report(
         raise UsageError("report needs RESULTS: a file that batch or classify wrote")
     if out in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("a page is for a browser: add --out report.html, or > report.html")
-    options = Options(results, out, lang, max_photos)
+    if model is not None and not why:
+        raise UsageError("--model is what --why looks with: add --why")
+    options = Options(results, out, lang, max_photos, why, model)
 
     def work() -> int:
         for place in results:

@@ -1,7 +1,7 @@
-"use strict";
-
 (() => {
-  const { lang, auth, maxBody, size, count, words } = JSON.parse(document.body.dataset.page);
+  const { lang, auth, maxBody, size, count, scale, words } = JSON.parse(
+    document.body.dataset.page,
+  );
   const AT_ONCE = 3; // requests under way
   const TRIES = 6; // of one photo while the server is busy
   const MANY = 12; // photos that are shown large
@@ -33,15 +33,19 @@
       const card = find("card").content.firstElementChild.cloneNode(true);
       const one = (selector) => card.querySelector(selector);
       const photo = { file, card, one, tries: 0, done: false, control: new AbortController() };
+      photo.maps = new Map(); // by class_id
       const picture = one("img");
       picture.addEventListener("error", () => {
         picture.hidden = true;
         one(".lack").hidden = false;
+        photo.unseen = true;
+        offer(photo);
       });
       photo.url = URL.createObjectURL(file);
       picture.src = photo.url;
       one("bdi").textContent = file.name;
       one(".again").addEventListener("click", () => retry(photo));
+      one(".picture .why").addEventListener("click", () => explain(photo, photo.best));
       return photo;
     });
     if (!added.length) {
@@ -102,32 +106,49 @@
     next();
   }
 
-  async function send(photo) {
-    const used = key;
+  /** What people are told. */
+  class Told extends Error {}
+
+  /** The server's response to a photo. */
+  async function post(photo, question) {
     const headers = {
       "Content-Type": photo.file.type.startsWith("image/")
         ? photo.file.type
         : "application/octet-stream",
     };
-    if (used) {
-      headers.Authorization = `Bearer ${used}`;
+    if (key) {
+      headers.Authorization = `Bearer ${key}`;
     }
-    tell(photo, words.looking);
     try {
       await photo.file.slice(0, 1).arrayBuffer(); // gone since, or a folder
     } catch {
-      fail(photo, words.unreadable);
-      return;
+      throw new Told(words.unreadable);
     }
+    return fetch(`v1/${question}`, {
+      method: "POST",
+      headers,
+      body: photo.file,
+      signal: photo.control.signal,
+    });
+  }
+
+  /** Seconds until a busy server may be asked again. */
+  function patience(response, tries) {
+    const asked = Number(response.headers.get("Retry-After")) || 1;
+    return Math.min(asked * 2 ** (tries - 1), 60) * (1 + Math.random() / 4);
+  }
+
+  async function send(photo) {
+    const used = key;
+    tell(photo, words.looking);
     let response;
     try {
-      response = await fetch(`v1/classify?lang=${lang}&top_k=5`, {
-        method: "POST",
-        headers,
-        body: photo.file,
-        signal: photo.control.signal,
-      });
-    } catch {
+      response = await post(photo, `classify?lang=${lang}&top_k=5`);
+    } catch (error) {
+      if (error instanceof Told) {
+        fail(photo, error.message);
+        return;
+      }
       photo.offline = !gone(photo);
       fail(photo, words.offline, true);
       return;
@@ -140,8 +161,7 @@
     if (response.ok && answer.status === "ok") {
       succeed(photo, answer);
     } else if ((status === 429 || status === 503) && (photo.tries += 1) < TRIES) {
-      const asked = Number(response.headers.get("Retry-After")) || 1;
-      const seconds = Math.min(asked * 2 ** (photo.tries - 1), 60) * (1 + Math.random() / 4);
+      const seconds = patience(response, photo.tries);
       tell(photo, fill(words.busy, { seconds: Math.ceil(seconds) }));
       await pause(seconds);
       if (!gone(photo)) {
@@ -208,7 +228,7 @@
     photo.one(".latin").hidden = !latin;
     share(photo.one(".best"), best.confidence);
     photo.one(".best").hidden = false;
-    list(photo, top.slice(1));
+    list(photo, top.slice(1), best);
     photo.card.className = unsure ? "unsure" : "sure";
     finish(
       photo,
@@ -222,20 +242,26 @@
     const values = { count, file: photo.file.name, label, share: percent(top[0].confidence) };
     photo.one("h3").textContent = fill(words.not_one, values);
     photo.one("summary").textContent = words.nearest;
-    list(photo, top);
+    list(photo, top, top[0]);
     photo.card.className = "unknown";
     finish(photo, fill(words.closest, values), fill(words.not_one_done, values));
   }
 
-  function list(photo, candidates) {
-    const lines = candidates.map(({ label, confidence }) => {
+  function list(photo, candidates, best) {
+    const lines = candidates.map((candidate) => {
       const line = find("other").content.firstElementChild.cloneNode(true);
-      line.querySelector("span").textContent = label;
-      share(line, confidence);
+      const [name, button] = line.querySelectorAll("span, button");
+      name.textContent = button.textContent = candidate.label;
+      button.title = fill(words.why_not, candidate);
+      button.value = candidate.class_id;
+      button.addEventListener("click", () => explain(photo, candidate));
+      share(line, candidate.confidence);
       return line;
     });
     photo.one("ol").replaceChildren(...lines);
     photo.one("details").hidden = !lines.length;
+    photo.best = best;
+    offer(photo);
   }
 
   function doubt([best, ...others], fewest) {
@@ -248,6 +274,95 @@
       text = fill(words.could_be, names(likely));
     }
     return best.confidence < 0.5 ? `${text} ${words.closer}` : text;
+  }
+
+  // Why: a heat map over the photo, of one candidate at a time
+
+  /** Let people ask, where there is an answer, and a picture to lay a map over. */
+  function offer(photo) {
+    const { card, one, best } = photo;
+    const possible = Boolean(scale && best && !photo.unseen);
+    for (const button of card.querySelectorAll(".why")) {
+      button.hidden = !possible;
+    }
+    for (const name of card.querySelectorAll(".plain")) {
+      name.hidden = possible;
+    }
+    if (best) {
+      one(".picture .why").value = best.class_id;
+      one(".picture .unseen").textContent = ` ${best.label}`;
+    }
+  }
+
+  /** Show the map of a candidate, or hide it if it is there. */
+  async function explain(photo, { label, class_id: id }) {
+    photo.asked = photo.asked === id ? undefined : id;
+    if (photo.asked === undefined) {
+      explained(photo, "");
+      return;
+    }
+    explained(photo, words.looking);
+    if (!photo.maps.has(id)) {
+      photo.maps.set(id, explanation(photo, id));
+    }
+    let [map, trouble] = [null, ""];
+    try {
+      map = await photo.maps.get(id);
+    } catch (error) {
+      photo.maps.delete(id);
+      trouble = error instanceof Told ? error.message : words.offline;
+    }
+    if (gone(photo) || photo.asked !== id) {
+      return;
+    }
+    if (map === null) {
+      photo.asked = undefined;
+      explained(photo, trouble);
+      find("said").textContent = trouble;
+      return;
+    }
+    const { cells } = map.explanation;
+    const speaks = cells.flat().some((cell) => cell > 0);
+    const where = words.places.split("|")[hottest(cells)];
+    const said = fill(speaks ? words.spoke_where : words.nothing_spoke, { label, where });
+    drawHeat(photo.one("canvas"), map.explanation, map, scale);
+    photo.one("canvas").setAttribute("aria-label", said);
+    explained(photo, speaks ? fill(words.spoke, { label }) : said, true);
+    find("said").textContent = said;
+  }
+
+  /** What a card shows of it: `text` without a map while there is none. */
+  function explained(photo, text, isThere = false) {
+    const { card, one, asked } = photo;
+    one(".picture").classList.toggle("faded", asked !== undefined);
+    one("canvas").hidden = !isThere;
+    one(".scale").hidden = !isThere;
+    one(".means").textContent = text;
+    one(".legend").hidden = !text;
+    for (const button of card.querySelectorAll(".why")) {
+      button.setAttribute("aria-pressed", String(button.value === String(asked)));
+    }
+  }
+
+  async function explanation(photo, id) {
+    const question = `explain?lang=${lang}&top_k=1&label=${encodeURIComponent(id)}`;
+    for (let tries = 1; ; tries += 1) {
+      const response = await post(photo, question);
+      const { ok, status } = response;
+      const answer = await response.json().catch(() => ({}));
+      if (ok && answer.explanation) {
+        return answer;
+      }
+      if ((status === 429 || status === 503) && tries < TRIES) {
+        await pause(patience(response, tries));
+        continue;
+      }
+      if ((status === 401 || status === 403) && auth !== "none") {
+        ask(status === 401 ? words.key_wrong : words.key_forbidden);
+        throw new Told(words.needs_key);
+      }
+      throw new Told(reason(status, answer));
+    }
   }
 
   function share(element, fraction) {

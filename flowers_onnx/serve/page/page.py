@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from hashlib import sha256
 from string import Template
 from unicodedata import normalize
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 from flowers_onnx.metadata import Label
 from flowers_onnx.serve.page.texts import LANGUAGES, SCRIPT, TEXTS
-from flowers_onnx.web import assets
+from flowers_onnx.web import assets, heat
 from flowers_onnx.web.words import Words, safe
 
 _ICON = (
@@ -32,12 +33,13 @@ _MORE = {
 
 
 class Page:
-    """The page of one server, made once.
+    """The page of one server, made once, when it is wanted.
 
     ``auth`` is ``keys``, ``iam`` or ``none``: a field for the key is there only if one is wanted.
     ``keeps`` (photos), ``traces`` (answers) and ``keep_exif`` are what the page says is kept;
     ``max_body`` (bytes) is told before anything is sent; ``labels`` are what the model knows, and
-    ``rejects`` says whether it tells a photo that shows none of them.
+    ``rejects`` says whether it tells a photo that shows none of them; ``explains``, asked when
+    somebody wants the page, whether it can tell why.
     """
 
     def __init__(
@@ -51,15 +53,16 @@ class Page:
         version: str,
         model: str,
         labels: Sequence[Label],
+        explains: Callable[[], bool],
         rejects: bool = False,
     ) -> None:
         self._auth, self._max_body, self._labels = auth, max_body, labels
+        self._explains = explains
         self._about_key = "about_rejects" if rejects else "about"
         self._kept = "traced" if traces else "not_kept"
         if keeps:
             self._kept = "kept_exif" if keep_exif else "kept"
         self._given = {"version": safe(version), "model": safe(model)}
-        self._answers = {lang: self._answer(Words(lang, TEXTS[lang])) for lang in LANGUAGES}
 
     def render(
         self, accept_language: str | None, lang: str | None = None
@@ -67,9 +70,13 @@ class Page:
         """The body and its headers, in ``lang`` or else in the language that is accepted most."""
         return self._answers[lang if lang in LANGUAGES else negotiate(accept_language)]
 
+    @cached_property
+    def _answers(self) -> dict[str, tuple[bytes, dict[str, str]]]:
+        return {lang: self._answer(Words(lang, TEXTS[lang])) for lang in LANGUAGES}
+
     def _answer(self, words: Words) -> tuple[bytes, dict[str, str]]:
-        css = assets.style(__package__, "page.css")
-        script = assets.read(__package__, "page.js")
+        css = assets.style(__package__, "page.css") + heat.style()
+        script = "".join(assets.read(__package__, name) for name in ("heat.js", "page.js"))
         html = Template(assets.read(__package__, "page.html")).substitute(
             words.all(),
             **self._given,
@@ -103,6 +110,7 @@ class Page:
             "maxBody": self._max_body,
             "size": _size(self._max_body),
             "count": len(self._labels),
+            "scale": heat.ANCHORS if self._explains() else None,
             "words": SCRIPT[lang],
         }
         return json.dumps(data, ensure_ascii=False, allow_nan=False)

@@ -35,6 +35,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "photos": "Your photos",
         "clear": "Clear all",
         "no_preview": "no preview",
+        "why": "Why?",
         "others": "Other candidates",
         "again": "Try again",
         "about": (
@@ -92,6 +93,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "photos": "Tus fotos",
         "clear": "Quitar todas",
         "no_preview": "sin vista previa",
+        "why": "¿Por qué?",
         "others": "Otras posibilidades",
         "again": "Reintentar",
         "about": (
@@ -138,6 +140,17 @@ SCRIPT: dict[str, dict[str, str]] = {
         "closest": "Closest: {label}, {share}",
         "nearest": "What comes closest",
         "not_one_done": "{file}: not one of the {count} species (closest: {label}, {share})",
+        "why_not": "What speaks for {label}",
+        "spoke": (
+            "What is marked spoke for {label}, the brighter the more. "
+            "It shows what the model went by, not whether it is right."
+        ),
+        "spoke_where": "What spoke for {label}: mostly the {where} of the photo.",
+        "nothing_spoke": "Nothing in the photo spoke for {label}.",
+        "places": (
+            "upper left|upper middle|upper right|left|middle|right"
+            "|lower left|lower middle|lower right"
+        ),
         "progress": "{done} of {all}",
         "all_done": "{all} in all",
         "some_failed": "{all} in all, {failed} without an answer",
@@ -177,6 +190,17 @@ SCRIPT: dict[str, dict[str, str]] = {
         "nearest": "Las más parecidas",
         "not_one_done": (
             "{file}: no es una de las {count} especies (la más parecida: {label}, {share})"
+        ),
+        "why_not": "Qué habla a favor de {label}",
+        "spoke": (
+            "Lo marcado habló a favor de {label}, más cuanto más claro. "
+            "Muestra en qué se fijó el modelo, no si acierta."
+        ),
+        "spoke_where": "Lo que habló a favor de {label}: sobre todo {where} de la foto.",
+        "nothing_spoke": "Nada en la foto habló a favor de {label}.",
+        "places": (
+            "arriba a la izquierda|arriba en el centro|arriba a la derecha|la izquierda|el centro"
+            "|la derecha|abajo a la izquierda|abajo en el centro|abajo a la derecha"
         ),
         "progress": "{done} de {all}",
         "all_done": "{all} en total",
