@@ -40,12 +40,15 @@ _HEADER = 4096
 #: Far above any network's; keeps a hostile number from filling the memory.
 _MOST_CHANNELS = 1 << 16
 
-#: ``end`` is where the record ends, from the first one on. ``class`` is the same for
-#: photos of one class. The scales make cosines of products of whole numbers.
+#: ``end`` is where the record ends, from the first one on. ``place`` and ``uri`` are checksums of
+#: these, to find a photo by; ``class`` is the same for photos of one class. The scales make
+#: cosines of products of whole numbers.
 ROW = np.dtype(
     [
         ("end", "<u8"),
         ("check", "<u4"),
+        ("place", "<u4"),
+        ("uri", "<u4"),
         ("class", "<i4"),
         ("confidence", "<f4"),
         ("scale", "<f4"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import Final, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour
 from flowers_onnx.index.places import Places, absolute
 from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.record import ClassId
+from flowers_onnx.storage.uris import file_uri
 
 #: From this likeness on, two photos most likely show the same: docs/similar.md has the figures.
 NEAR: Final = 0.97
@@ -64,14 +66,13 @@ class Index:
         most: int = 5,
         *,
         path: str | os.PathLike[str] | None = None,
-        itself: bool = False,
     ) -> list[Neighbour]:
         """The ``most`` photos that are most alike, first the one that is most.
 
         ``query`` is what ``Classifier.embed`` gives, or its features, float32 ``[channels]``,
-        of any length. The photo at ``path``, by default that of the embedding, is left out, or
-        with ``itself`` marked so. Raises ``UsageError`` for features of another network, and
-        where the file is damaged.
+        of any length. The photo at ``path``, by default that of the embedding, is left out;
+        an empty one is none.
+        Raises ``UsageError`` for features of another network, and where the file is damaged.
         """
         if most < 1:
             raise UsageError(f"most must be at least 1, not {most}")
@@ -80,16 +81,18 @@ class Index:
             path = query.prediction.path if path is None else path
         else:
             features, sha256 = query, None
-        own = None if path is None else absolute(os.fspath(path))
-        found: list[Neighbour] = []
+        own = self._number_of(os.fspath(path)) if path else None
+        neighbours: list[Neighbour] = []
         for number, likeness in self._nearest(features, most + 1):
-            photo = self._photo(number)
-            if photo.path == own:
-                if itself:
-                    found.append(Neighbour(photo, likeness, "itself"))
-            else:
-                found.append(Neighbour(photo, likeness, _mark(photo, likeness, sha256)))
-        return found[:most]
+            if number != own:
+                photo = self._photo(number)
+                neighbours.append(Neighbour(photo, likeness, _mark(photo, likeness, sha256)))
+        return neighbours[:most]
+
+    def find(self, path: str | os.PathLike[str]) -> IndexedPhoto | None:
+        """The photo at ``path``, if it is in the index; raises ``UsageError``."""
+        number = self._number_of(os.fspath(path))
+        return None if number is None else self._photo(number)
 
     def photos_of(self, class_id: ClassId, most: int = 5) -> list[IndexedPhoto]:
         """Photos named as this class: first those that are known, the surest first."""
@@ -122,6 +125,16 @@ class Index:
                 chosen[ranking].tolist(), likeness[ranking].tolist(), strict=True
             )
         ]
+
+    def _number_of(self, path: str) -> int | None:
+        here = absolute(path)
+        wanted = {"place": self._places.place_of(path), "uri": file_uri(here)}
+        for column, text in wanted.items():
+            check = zlib.crc32(text.encode())
+            for number in np.flatnonzero(self._tables.rows[column] == check).tolist():
+                if self._photo(number).path == here:
+                    return int(number)
+        return None
 
     def _photo(self, number: int) -> IndexedPhoto:
         row = self._tables.row(number)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from flowers_onnx.record import ClassId
 from flowers_onnx.storage.uris import file_uri
 
-#: What a neighbour is beyond alike: the file asked about, its bytes in another one, or a photo
-#: that most likely shows the same: another size or quality, another one of a burst.
-Mark = Literal["itself", "copy", "near-duplicate"]
+#: What a neighbour is beyond alike: of the same bytes, or a photo that most likely shows the
+#: same: in another size or quality, or another one of a burst.
+Mark = Literal["copy", "near-duplicate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ class Writer:
         sketch = folded(exact * np.float32(scale))
         values = {
             "check": checksum(record, vector),
+            "place": zlib.crc32(row.place.encode()),
+            "uri": zlib.crc32(row.uri.encode()),
             "class": self._class(row.class_id),
             "confidence": row.confidence,
             "scale": scale,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, cast
 
@@ -42,18 +42,11 @@ class Found(Prediction):
     names: Mapping[ClassId, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(
-        cls,
-        prediction: Prediction,
-        neighbours: Sequence[Neighbour],
-        most: int,
-        names: Mapping[ClassId, str],
-    ) -> Self:
-        """Of what an index gives for one more than ``most``, the photo itself marked."""
-        values = {one.name: getattr(prediction, one.name) for one in fields(Prediction)}
-        others = tuple(one for one in neighbours if one.mark != "itself")
-        in_index = len(others) < len(neighbours)
-        return cls(**values, neighbours=others[:most], in_index=in_index, names=names)
+    def of(cls, prediction: Prediction, **more: Any) -> Self:
+        """A prediction with the other fields besides."""
+        return cls(
+            **{one.name: getattr(prediction, one.name) for one in fields(Prediction)}, **more
+        )
 
     def name_of(self, neighbour: Neighbour) -> str:
         """The name of a neighbour's class."""

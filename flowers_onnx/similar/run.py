@@ -37,7 +37,7 @@ def run(options: Options) -> int:
 
 
 def _search(options: Options, sources: Sources) -> int:
-    out, most = options.out, options.top_k
+    out = options.out
     info = read_info(find_model(options.model))
     index = Index.open(options.index, info)  # before the network is loaded
     if os.path.exists(journal_of(options.index)):
@@ -60,9 +60,13 @@ def _search(options: Options, sources: Sources) -> int:
             if isinstance(found, Failure):
                 yield found
                 continue
-            path = source if isinstance(source, str) else None
-            neighbours = index.search(found, most + 1, path=path, itself=True)
-            yield Found.of(found.prediction, neighbours, most, names)
+            path = source if isinstance(source, str) else ""
+            yield Found.of(
+                found.prediction,
+                neighbours=tuple(index.search(found, options.top_k, path=path)),
+                in_index=bool(path) and index.find(path) is not None,
+                names=names,
+            )
 
     with open_output(out) as stream, Progress(wanted=visible_beside(out)) as progress:
         progress.expect(lambda: sum(1 for _ in expand(options.paths, None)))

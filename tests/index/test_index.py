@@ -1,0 +1,280 @@
+"""The index as programs use it, and its file: what was written is read, or refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowers_onnx import Classifier, UsageError
+from flowers_onnx.index import file
+from flowers_onnx.index.adding import add_photos
+from flowers_onnx.index.file import Maker, quantised, read
+from flowers_onnx.index.photo import Row
+from flowers_onnx.index.writing import Writer
+from flowers_onnx.similar import Index
+
+MAKER = Maker("model/1", "ab" * 32)
+Floats = npt.NDArray[np.float32]
+
+
+def row_at(number: int, class_id: int | str = 1, confidence: float = 0.5, **more: Any) -> Row:
+    values: dict[str, Any] = {
+        "place": f"{number}.jpg",
+        "uri": f"file:///photos/{number}.jpg",
+        "sha256": f"{number:064x}",
+        "size": 1000 + number,
+        "mtime_ns": 10**18,
+        "width": 4,
+        "height": 3,
+        "label": "rosé",
+        "scientific_name": None,
+        "class_id": class_id,
+        "confidence": confidence,
+        "known": True,
+    }
+    return Row(**(values | more))
+
+
+def make(path: Path, rows: Sequence[Row], features: Floats) -> Index:
+    path.write_bytes(b"")
+    with Writer(str(path), MAKER, len(rows), features.shape[1]) as writer:
+        for row, one in zip(rows, features, strict=True):
+            writer.add(row, quantised(one))
+    return Index.open(path)
+
+
+def random_features(count: int, channels: int, seed: int = 0) -> Floats:
+    """As sparse as a network's, in crowds."""
+    chance = np.random.default_rng(seed)
+    crowds = chance.exponential(1, (1 + count // 20, channels)).astype(np.float32)
+    crowds[chance.random(crowds.shape) < 0.8] = 0
+    noise = chance.normal(0, 0.3, (count, channels)).astype(np.float32)
+    features: Floats = np.maximum(crowds[np.arange(count) % len(crowds)] + noise, 0)
+    return features
+
+
+def test_a_program_finds_what_the_command_does(
+    tmp_path: Path, sample: Path, classifier: Classifier
+) -> None:
+    path = tmp_path / "photos.index"
+    told = []
+    added = add_photos(
+        str(path), classifier, [str(sample), "none.jpg"], lambda failed, _: told.append(failed)
+    )
+    assert (added.new, added.failed, added.total) == (1, 1, 1)
+    assert sorted(failed.code if failed else "" for failed in told) == ["", "not_found"]
+    index = Index.open(path, classifier.info)
+    assert len(index) == 1
+    assert index.maker.id == classifier.info.id
+    embedding = classifier.embed(sample)
+    assert index.search(embedding) == []  # the photo itself
+    (found,) = index.search(embedding, path="")
+    assert (found.mark, round(found.likeness, 3)) == ("copy", 1)
+    (found,) = index.search(3 * embedding.features)
+    assert (found.mark, round(found.likeness, 3)) == ("near-duplicate", 1)
+    assert found.photo.path == str(sample.resolve())
+    assert found.photo.uri == sample.resolve().as_uri()
+    assert not found.photo.is_gone
+    assert index.find(sample) == found.photo
+    assert index.find("none.jpg") is None
+    assert index.photos_of(60) == [found.photo]
+    with pytest.raises(UsageError, match="at least 1"):
+        index.search(embedding, 0)
+    for wrong in (embedding.features[:-1], embedding.features[None], embedding.features * np.nan):
+        with pytest.raises(UsageError, match="features must be 1280 numbers"):
+            index.search(wrong)
+
+
+def test_the_nearest_of_many_are_found(tmp_path: Path) -> None:
+    count = 3000  # more than are looked at one by one
+    features = random_features(count, 640)
+    index = make(tmp_path / "i", [row_at(number) for number in range(count)], features)
+    kept = np.stack([quantised(one) for one in features]).astype(np.float32)
+    kept /= np.linalg.norm(kept, axis=1, keepdims=True)
+    hits = 0
+    for query in random_features(count, 640, 1)[:40]:
+        exact = kept @ (query / np.linalg.norm(query))
+        found = index.search(query, 5)
+        likeness = [one.likeness for one in found]
+        assert likeness == sorted(likeness, reverse=True)
+        for one in found:
+            number = int(os.path.basename(one.photo.path)[:-4])
+            assert one.likeness == pytest.approx(exact[number], abs=1e-5)
+        best = set(np.argsort(-exact)[:5].tolist())
+        hits += len(best & {int(os.path.basename(one.photo.path)[:-4]) for one in found})
+    assert (
+        hits > 0.85 * 5 * 40
+    )  # a hard case: all are about as near; tests/bench/similar.py has flowers
+    assert len(index.search(features[0], 10**6)) == count
+
+
+def test_photos_of_a_class_come_surest_first(tmp_path: Path) -> None:
+    rows = [
+        row_at(0, "a", 0.9, known=False),
+        row_at(1, "b", 0.99),
+        row_at(2, "a", 0.5),
+        row_at(3, "a", 0.7),
+        row_at(4, "a", 0.95, known=None),
+    ]
+    index = make(tmp_path / "i", rows, random_features(5, 8))
+    places = [os.path.basename(photo.path) for photo in index.photos_of("a")]
+    assert places == ["3.jpg", "2.jpg", "0.jpg", "4.jpg"]
+    assert len(index.photos_of("a", 2)) == 2
+    assert index.photos_of("c") == index.photos_of(1) == []
+
+
+def test_photos_without_features_are_like_nothing(tmp_path: Path) -> None:
+    features = np.zeros((3, 8), np.float32)
+    features[1] = 1
+    index = make(tmp_path / "i", [row_at(number) for number in range(3)], features)
+    assert [one.likeness for one in index.search(np.ones(8, np.float32))] == pytest.approx(
+        [1, 0, 0], abs=1e-6
+    )
+    assert [one.likeness for one in index.search(np.zeros(8, np.float32))] == [0, 0, 0]
+
+
+CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda _: b"", "is not an index"),
+    "zip": (lambda _: b"PK\x03\x04" + bytes(9999), "is not an index"),
+    "journal": (lambda _: b'{"journal": 1, "schema": "1.1"}\n', "is not an index"),
+    "header only": (lambda data: data[:4096], "has 4,096 bytes of"),
+    "less": (lambda data: data[:300], "is cut off"),
+    "longer": (lambda data: data + b"\n", "has "),
+    "newer": (lambda data: data.replace(b": 1,", b": 2,", 1), "is an index of version 2, this"),
+    "much newer": (lambda data: data.replace(b": 1,", b": 17, ", 1), "is an index of version 17"),
+    "no version": (lambda data: data.replace(b": 1,", b": x,", 1), "is damaged"),
+    "header": (lambda data: data.replace(b'"photos": 3', b'"photos": 2'), "is damaged"),
+    "huge": (lambda data: data.replace(b'"photos": 3', b'"photos": 3e99'), "is damaged"),
+    "nested": (lambda _: b'{"flowers_index": 1,' + b"[" * 4076, "is damaged"),
+    "rows": (lambda data: data[:4100] + b"\xff" + data[4101:], "is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_what_is_no_whole_index_is_refused(kind: str, tmp_path: Path) -> None:
+    harm, reason = CHANGES[kind]
+    path = tmp_path / "i"
+    make(path, [row_at(number) for number in range(3)], random_features(3, 8))
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(UsageError, match=reason):
+        Index.open(path)
+
+
+_rows = st.lists(
+    st.builds(
+        row_at,
+        st.integers(0, 10**6),
+        st.integers(-5, 5) | st.text(max_size=3),
+        st.floats(0, 1),
+        label=st.text(max_size=5),
+        known=st.none() | st.booleans(),
+        size=st.integers(0, 2**63),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=40)
+@given(rows=_rows, channels=st.sampled_from([1, 7, 256, 300]), seed=st.integers(0, 99))
+def test_what_is_written_is_read_and_copied(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row], channels: int, seed: int
+) -> None:
+    path = tmp_path_factory.mktemp("i") / "i"
+    features = random_features(len(rows), channels, seed)
+    make(path, rows, features)
+    tables = read(str(path))
+    assert [tables.row(number) for number in range(len(rows))] == rows
+    assert np.array_equal(tables.features, np.stack([quantised(one) for one in features]))
+    copy = path.with_name("copy")
+    copy.write_bytes(b"")
+    with Writer(str(copy), MAKER, len(rows), channels) as writer:
+        writer.copy(tables, np.arange(len(rows)))
+    assert copy.read_bytes() == path.read_bytes()
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_damage_is_told_or_does_no_harm(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("i") / "i"
+    rows = [row_at(number, number % 2) for number in range(4)]
+    features = random_features(4, 8)
+    before = make(path, rows, features).search(features[0])
+    content = bytearray(path.read_bytes())
+    where = data.draw(
+        st.integers(0, len(content) - 1) | st.integers(0, 250) | st.integers(4090, 4400)
+    )
+    if data.draw(st.booleans(), "cut"):
+        del content[where:]
+    else:
+        content[where] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        index = Index.open(path)
+        found = index.search(features[0])
+    except UsageError as error:
+        assert str(error).startswith(str(path))
+        return
+    assert len(content) == path.stat().st_size
+    assert found == before
+
+
+def test_the_form_is_pinned(tmp_path: Path) -> None:
+    """A newer program must read what an older one wrote."""
+    path = tmp_path / "i"
+    make(path, [row_at(7)], np.array([[0, -3, 4, 0, 0, 0, 0, 0]], np.float32))
+    content = path.read_bytes()
+    record = (
+        b'{"place": "7.jpg", "uri": "file:///photos/7.jpg", "sha256": "'
+        + b"0" * 63
+        + b'7", "size": 1007, "mtime_ns": 1000000000000000000, "width": 4, "height": 3, '
+        b'"label": "ros\\u00e9", "scientific_name": null, "class_id": 1, "confidence": 0.5, '
+        b'"known": true}\n'
+    )
+    header = (
+        b'{"flowers_index": 1, "model": "model/1", "sha256": "' + b"ab" * 32 + b'", "photos": 1, '
+        b'"channels": 8, "bytes": 4696, "rows": 243303397, "check": 1006183849}'
+    )
+    assert content[:4096] == header.ljust(4095) + b"\n"
+    assert content[4096:4136].hex() == (
+        "2801000000000000982063ed7d88672cd1205630000000000000003f8f9bce3b8f9bce3b01000000"
+    )
+    assert content[4136:4392] == bytes([0, 0x5F, 0x7F]).ljust(256, b"\0")
+    assert content[4392:] == bytes([0, 0xA1, 127, 0, 0, 0, 0, 0]) + record
+
+
+def test_folded_products_are_about_those_of_the_features() -> None:
+    features = random_features(200, 1280)
+    units = features / np.linalg.norm(features, axis=1, keepdims=True)
+    sketches = file.folded(units)
+    errors = sketches @ sketches.T - units @ units.T
+    assert abs(float(errors.mean())) < 0.01
+    assert float(errors.std()) < 0.07
+    # One by one or together, and always the same.
+    assert np.array_equal(sketches[3], file.folded(units[3]))
+    assert sketches[0, :3].tolist() == pytest.approx(file.folded(units)[0, :3].tolist())
+
+
+def test_errors_cross_processes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Index.open(tmp_path / "none")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_names_of_the_room() -> None:
+    import flowers_onnx.similar
+
+    assert flowers_onnx.similar.Index is Index
+    with pytest.raises(AttributeError, match="has no attribute 'Other'"):
+        getattr(flowers_onnx.similar, "Other")  # noqa: B009
