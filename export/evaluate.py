@@ -33,6 +33,8 @@ from lib.training_set import calibration_part
 
 #: So many classes have a row of their own: those where models differ most, then the worst.
 ROWS = 20
+#: A side of the picture of confusions, at most: that of 1,000 classes would take a gigabyte.
+MOST_INCHES = 30
 
 
 def evaluate(
@@ -61,7 +63,7 @@ def evaluate(
     sets = {split: (Path(data) / split, list_photos(Path(data), split, ids))}
     for name in words(also):
         photos = elsewhere(Path(name), ids, set(words(sources)), calibration=calibration)
-        if photos or not calibration:
+        if photos or not (calibration and Path(name).is_dir()):
             sets[name] = (Path(name), photos)
         else:
             print(f"evaluate: training keeps out no photo of {name}", file=sys.stderr)
@@ -207,7 +209,7 @@ def draw_confusion(
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, (truth, predicted), 1)
     matrix /= np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(6, len(names) / 8)
+    side = min(max(6, len(names) / 8), MOST_INCHES)
     figure, axis = pyplot.subplots(figsize=(side, side), layout="constrained")
     axis.imshow(matrix, cmap="viridis")
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=5)

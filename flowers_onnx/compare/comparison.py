@@ -91,6 +91,12 @@ class Comparison:
         return self.likeness.alike(*self.positions)
 
     @property
+    def pairs_less_alike(self) -> float | None:
+        """The share of all pairs of species that are less alike than these two."""
+        alike = self.species_alike
+        return None if alike is None or not self.likeness else self.likeness.share_below(alike)
+
+    @property
     def photos_alike(self) -> float | None:
         """The cosine of the features of both photos, as ``flowers similar`` has it."""
         a, b = self.a.photo, self.b.photo
@@ -150,6 +156,7 @@ class Comparison:
             "same_genus": self._same("genus"),
             "same_family": self._same("family"),
             "species_likeness": _rounded(self.species_alike),
+            "pairs_less_alike": _rounded(self.pairs_less_alike),
             "photo_likeness": _rounded(self.photos_alike),
             "photo_mark": self.mark,
             "confusions": None if self.confusions is None else [*map(self._set, self.told())],

@@ -56,13 +56,20 @@ class Likeness:
         owners = logits.argmax(axis=1)
         if logits.shape[1] != classes or set(owners.tolist()) != set(range(classes)):
             return None
-        middles = _unit(np.stack([_unit(typical[owners == a]).mean(axis=0) for a in range(classes)]))
+        middles = _unit(
+            np.stack([_unit(typical[owners == a]).mean(axis=0) for a in range(classes)])
+        )
         means = np.stack([logits[owners == a].mean(axis=0) for a in range(classes)])
         return cls(middles @ middles.T, means)
 
     def alike(self, a: int, b: int) -> float:
         """The cosine of typical photos of two classes: 1 is the same, 0 has nothing in common."""
         return min(max(float(self._cosines[a, b]), -1.0), 1.0)
+
+    def share_below(self, alike: float) -> float:
+        """The share of all pairs of classes that are less alike than that, 0 to 1."""
+        pairs = self._cosines[np.triu_indices(len(self._cosines), 1)]
+        return float((pairs < alike).mean())
 
     def next(self, a: int, most: int = 3) -> list[int]:
         """The classes that the network would soonest name if it weren't ``a``."""

@@ -10,17 +10,15 @@ from flowers_onnx.compare import text
 from flowers_onnx.compare.comparison import Comparison
 from flowers_onnx.compare.likeness import Likeness
 from flowers_onnx.compare.options import Options
-from flowers_onnx.compare.subject import Subject, examples, path_in, photo, species
+from flowers_onnx.compare.subject import EXAMPLES, Subject, examples, path_in, photo, species
 from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
 from flowers_onnx.index.index import Index
+from flowers_onnx.index.photo import IndexedPhoto
 from flowers_onnx.metadata import ModelInfo, read_info
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.record import to_json
 from flowers_onnx.writers import open_output, printable
-
-#: Example photos of a species.
-EXAMPLES = 6
 
 
 def run(options: Options) -> int:
@@ -47,9 +45,8 @@ def run(options: Options) -> int:
     for side in (a, b):
         if side.failure:
             say(f"{printable(side.given)}: {side.failure.message} ({side.failure.code})")
-    comparison = Comparison(
-        info, a, b, Likeness.of(info), confusions, index and _examples(index, info, a, b)
-    )
+    shown = None if index is None else (_examples(index, info, a), _examples(index, info, b))
+    comparison = Comparison(info, a, b, Likeness.of(info), confusions, shown)
     if a.failure is None or b.failure is None or options.format == "json":
         _write(comparison, options, classifier, index)
     return 1 if a.failure or b.failure else 0
@@ -63,10 +60,11 @@ def _write(
             case "json":
                 stream.write(to_json(comparison.to_record()) + "\n")
             case "html":
-                from flowers_onnx.compare.page import Page  # loads what draws
+                from flowers_onnx.compare.page import Page
+                from flowers_onnx.compare.pictures import Pictures  # loads what draws
 
-                page = Page(comparison, options, classifier, index)
-                stream.writelines(page.parts())
+                pictures = Pictures(comparison.info, options.max_pixels, classifier, index)
+                stream.writelines(Page(comparison, options.lang, pictures).parts())
             case _:
                 stream.writelines(f"{line}\n" for line in text.lines(comparison, options.lang))
 
@@ -78,13 +76,10 @@ def _classifier(options: Options) -> Classifier:
     return Classifier(options.model, max_pixels=options.max_pixels)
 
 
-def _examples(index: Index, info: ModelInfo, a: Subject, b: Subject):
-    return tuple(
-        []
-        if side.position is None
-        else [*islice(examples(index, info.labels[side.position], side), EXAMPLES)]
-        for side in (a, b)
-    )
+def _examples(index: Index, info: ModelInfo, side: Subject) -> list[IndexedPhoto]:
+    if side.position is None:
+        return []
+    return [*islice(examples(index, info.labels[side.position], side), EXAMPLES)]
 
 
 def _refuse_overwriting(options: Options, paths: list[str | None]) -> None:

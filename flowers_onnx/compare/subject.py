@@ -17,6 +17,8 @@ from flowers_onnx.photos import display_path
 from flowers_onnx.results import Failure, Prediction
 from flowers_onnx.sources import Unreadable, named_file
 
+#: Example photos of a species that are shown.
+EXAMPLES = 6
 #: Photos of a class that are asked for at first; more where too many of them are gone.
 _ASKED = 24
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from flowers_onnx.compare.comparison import Comparison, Told
@@ -36,15 +36,13 @@ def lines(comparison: Comparison, lang: str) -> Iterator[str]:
     yield ""
     for sentence in _sentences(comparison, lang):
         indent = "  " if sentence.startswith("  ") else ""
-        yield from textwrap.wrap(
-            sentence, _WIDTH, subsequent_indent=indent, break_on_hyphens=False
-        )
+        yield from textwrap.wrap(sentence, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _table(comparison: Comparison, lang: str) -> Iterator[Row]:
     """The rows that have something in one of the columns."""
     labels = [comparison.label(side) for side in comparison.sides]
-    rows = {
+    rows: dict[str, Sequence[Sequence[str | None]]] = {
         "": [_title(label, lang) for label in labels],
         **{
             language: [[_name(label, code)] for label in labels]
@@ -98,7 +96,9 @@ def _answer(comparison: Comparison, side: Subject) -> list[str]:
         return []
     confidence = percent(prediction.confidence)
     told = f"not one of the {len(comparison.info.labels)} species (closest: {confidence})"
-    others = (f"{one.label} {percent(one.confidence)}" for one in prediction.top[1 : _CANDIDATES + 1])
+    others = (
+        f"{one.label} {percent(one.confidence)}" for one in prediction.top[1 : _CANDIDATES + 1]
+    )
     return [told if prediction.known is False else confidence, *others]
 
 
@@ -119,9 +119,11 @@ def _sentences(comparison: Comparison, lang: str) -> Iterator[str]:
     yield from _kinship(comparison, lang)
     if (alike := comparison.photos_alike) is not None:
         mark = {"copy": ": the same bytes", "near-duplicate": ": most likely the same picture"}
-        yield f"The photos are {alike:.1%} alike".replace("%", " %") + mark.get(
-            comparison.mark or "", ""
-        ) + "."
+        yield (
+            f"The photos are {alike:.1%} alike".replace("%", " %")
+            + mark.get(comparison.mark or "", "")
+            + "."
+        )
     yield from _alike(comparison, lang)
     yield from _told(comparison, lang)
 
@@ -145,13 +147,17 @@ def _alike(comparison: Comparison, lang: str) -> Iterator[str]:
     alike = comparison.species_alike
     if alike is None:
         return
-    yield f"Typical photos of the two are {100 * alike:.0f} % alike to the model."
+    pairs = int(100 * (comparison.pairs_less_alike or 0))
+    yield (
+        f"Typical photos of the two are {100 * alike:.0f} % alike to the model, more than {pairs} "
+        "of 100 pairs of species."
+    )
     others = len(comparison.info.labels) - 1
     a, b = (comparison.info.labels[n].name(lang) for n in comparison.positions or ())
     first, second = (_ordinal(comparison.place(side) or 0) for side in comparison.sides)
     yield (
-        f"Of the {others} others, {b} is the {first} that it would take {a} for, {a} the {second} "
-        f"for {b}."
+        f"If it weren't {a}, the model would say {b} {first} of the {others} others; if it "
+        f"weren't {b}, {a} {second}."
     )
 
 

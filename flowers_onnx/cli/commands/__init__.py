@@ -29,7 +29,7 @@ COMMANDS = {
 }
 
 
-def find(name: str) -> Command:  # noqa: C901, PLR0911  a return a command
+def find(name: str) -> Command:  # noqa: C901, PLR0911, PLR0912  a return a command
     """The command of a name in ``COMMANDS``."""
     # Statements, one by one: what freezes a program follows no import by name.
     match name:

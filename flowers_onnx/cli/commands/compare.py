@@ -30,7 +30,11 @@ def compare(
     lang: flags.Lang = "en",
     out: Annotated[
         str | None,
-        Flag("FILE", "write to FILE, such as page.html, all at once (standard output)", flags.new_file),
+        Flag(
+            "FILE",
+            "write to FILE, such as page.html, all at once (standard output)",
+            flags.new_file,
+        ),
     ] = None,
     model: flags.Model = None,
     max_pixels: flags.MaxPixels = MAX_PIXELS,
@@ -52,7 +56,9 @@ def compare(
     Put -- before names that begin with a dash.
     """
     if len(sides) != 2:
-        raise UsageError(f"compare needs two species or photos, not {len(sides)}; quote a name of two words")
+        raise UsageError(
+            f"compare needs two species or photos, not {len(sides)}; quote a name of two words"
+        )
     form = flags.form_of(format, "a.html" if out and out.lower().endswith(".htm") else out, _FORMS)
     if form == "html" and out in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("a page is for a browser: add --out page.html, or > page.html")
