@@ -51,7 +51,21 @@ class _Node:
     kind: str = ""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    attributes: dict[str, int] = field(default_factory=dict)
+    #: Where its attributes are in the file.
+    attributes: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Tensor:
+    name: str = ""
+    kind: int = 0
+    shape: list[int] = field(default_factory=list)
+    data: bytes = b""
+
+    def values(self) -> npt.NDArray[Any]:
+        if self.kind not in _TYPES:
+            raise ValueError(f"{self.name} is neither float32 nor int8")
+        return np.frombuffer(self.data, _TYPES[self.kind]).reshape(self.shape)
 
 
 def with_output(model: bytes, name: str) -> bytes:
@@ -92,7 +106,8 @@ class _Graph:
     def __init__(self, model: bytes) -> None:
         self._file = io.BytesIO(model)
         self._nodes: list[_Node] = []
-        self._tensors: dict[str, tuple[int, int]] = {}
+        self._model = model
+        self._tensors: list[tuple[int, int]] = []
         for number, _, length in fields(self._file, len(model)):
             if number == _GRAPH:
                 self._read(self._file.tell() + length)
@@ -109,32 +124,25 @@ class _Graph:
                 return self._head(mean, node)
         raise ValueError(f"no {_MEAN} in front of a {_LINEAR}")
 
+    def tensor(self, name: str) -> npt.NDArray[Any]:
+        """A constant; raises ``LookupError`` or ``ValueError``."""
+        for begin, end in self._tensors:
+            # To look at each of the fields of hundreds takes longer than all else here.
+            if self._model.find(name.encode(), begin, end) >= 0:
+                tensor = self._read_tensor(begin, end)
+                if tensor.name == name:
+                    return tensor.values()
+        raise LookupError(name)
+
     def _head(self, mean: _Node, linear: _Node) -> Head:
         weights, bias = (self.tensor(name) for name in linear.inputs[1:3])
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError(f"the {_LINEAR} isn't in float32")
-        if linear.attributes.get("transB"):
+        if self._attributes(linear).get("transB"):
             weights = weights.T
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise ValueError(f"the {_LINEAR} has other shapes")
         return Head(mean.inputs[0], weights, bias)
-
-    def tensor(self, name: str) -> npt.NDArray[Any]:
-        """A constant; raises ``LookupError`` or ``ValueError``."""
-        begin, end = self._tensors[name]
-        self._file.seek(begin)
-        shape: list[int] = []
-        kind, data = 0, b""
-        for number, is_bytes, value in fields(self._file, end):
-            if number == _DIMS:
-                shape += _numbers(self._file, value) if is_bytes else [value]
-            elif number == _DATA_TYPE:
-                kind = value
-            elif number == _RAW_DATA:
-                data = self._file.read(value)
-        if kind not in _TYPES:
-            raise ValueError(f"{name} is neither float32 nor int8")
-        return np.frombuffer(data, _TYPES[kind]).reshape(shape)
 
     def _read(self, end: int) -> None:
         file = self._file
@@ -142,10 +150,35 @@ class _Graph:
             if number == _NODE:
                 self._nodes.append(_node(file, file.tell() + length))
             elif number == _INITIALIZER:
-                begin = file.tell()
-                for inner, _, size in fields(file, begin + length):
-                    if inner == _TENSOR_NAME:
-                        self._tensors[file.read(size).decode()] = (begin, begin + length)
+                self._tensors.append((file.tell(), file.tell() + length))
+
+    def _attributes(self, node: _Node) -> dict[str, int]:
+        """The names of its attributes and their values, 0 for what is no whole number."""
+        found = {}
+        for begin, end in node.attributes:
+            self._file.seek(begin)
+            name, value = "", 0
+            for number, _, content in fields(self._file, end):
+                if number == _ATTRIBUTE_NAME:
+                    name = self._file.read(content).decode()
+                elif number == _INT:
+                    value = content
+            found[name] = value
+        return found
+
+    def _read_tensor(self, begin: int, end: int) -> _Tensor:
+        self._file.seek(begin)
+        tensor = _Tensor()
+        for number, is_bytes, value in fields(self._file, end):
+            if number == _DIMS:
+                tensor.shape += _numbers(self._file, value) if is_bytes else [value]
+            elif number == _DATA_TYPE:
+                tensor.kind = value
+            elif number == _TENSOR_NAME:
+                tensor.name = self._file.read(value).decode()
+            elif number == _RAW_DATA:
+                tensor.data = self._file.read(value)
+        return tensor
 
 
 def _node(file: io.BytesIO, end: int) -> _Node:
@@ -158,20 +191,8 @@ def _node(file: io.BytesIO, end: int) -> _Node:
         elif number == _OP_TYPE:
             node.kind = file.read(length).decode()
         elif number == _ATTRIBUTE:
-            name, value = _attribute(file, file.tell() + length)
-            node.attributes[name] = value
+            node.attributes.append((file.tell(), file.tell() + length))
     return node
-
-
-def _attribute(file: io.BytesIO, end: int) -> tuple[str, int]:
-    """The name of an attribute and its value, 0 if that is no whole number."""
-    name, value = "", 0
-    for number, _, found in fields(file, end):
-        if number == _ATTRIBUTE_NAME:
-            name = file.read(found).decode()
-        elif number == _INT:
-            value = found
-    return name, value
 
 
 def _numbers(file: io.BytesIO, length: int) -> Iterator[int]:

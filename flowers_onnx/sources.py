@@ -151,7 +151,7 @@ def claims_sidecar(name: str) -> bool:
 
 def is_sidecar(path: str) -> bool:
     """Whether ``path`` is such a file, and no photo of an odd name."""
-    return claims_sidecar(path) and os.path.isfile(path) and _kind(path) is None
+    return claims_sidecar(path) and os.path.isfile(path) and kind_by_content(path) is None
 
 
 def open_at_once(path: str, flags: int) -> int:
@@ -188,7 +188,7 @@ def _expand_pattern(pattern: str, on_raw: Callable[[str], None]) -> Iterator[str
             found = True
             if "**" not in pattern:  # else its content is among the matches
                 yield from _expand_path(match, on_raw)
-        elif not claims_raw(pattern) and claims_raw(match) and _kind(match) == CAMERA_RAW:
+        elif not claims_raw(pattern) and claims_raw(match) and kind_by_content(match) == CAMERA_RAW:
             on_raw(match)
         else:
             found = True
@@ -239,7 +239,7 @@ def _walk(folder: str, on_raw: Callable[[str], None]) -> Iterator[str | Unreadab
         elif claims_image(item.name):
             if claimed := _claimed(item):
                 yield claimed
-        elif kind := _kind(item.path):
+        elif kind := kind_by_content(item.path):
             if kind == CAMERA_RAW:
                 on_raw(item.path)
             else:
@@ -266,8 +266,8 @@ def _claimed(entry: os.DirEntry[str]) -> RegularFile | Unreadable | None:
     return Unreadable(entry.path, ImageError("not_a_file", "not a regular file"))
 
 
-def _kind(path: str) -> str | None:
-    """The format of what no name calls an image; None for what nothing says is a photo."""
+def kind_by_content(path: str) -> str | None:
+    """The format of a file that no name calls an image; None where nothing says it is a photo."""
     unknown = CAMERA_RAW if claims_raw(path) else None
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -69,6 +69,16 @@ class Ledger:
         self._new.add(key)
         return True
 
+    def release(self, item: Item) -> None:
+        """Take a claim back: there is no row, or one that is to be replaced."""
+        self._new.discard(self._key(item.uri, item.version, item.id))
+
+    def has(self, row: AnyRow) -> bool:
+        """Whether a row of the same image, where versions count of the same version, was noted."""
+        key = self._key_of(row)
+        failed = self._image(row["source_uri"], row["source_id"]) in self._failed
+        return failed or key in self._new or key in self._published
+
     def _count_as_new(self, key: int) -> None:
         if key in self._published:
             self._published.remove(key)

@@ -22,9 +22,10 @@ class Log:
     Logging understands.
     """
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, *, shows_progress: bool = True) -> None:
         self._json = form == "json"
-        self._bar = Progress(wanted=not self._json)
+        self._shows_progress = shows_progress
+        self._bar = Progress(wanted=shows_progress and not self._json)
         self._started = self._last = time.monotonic()
 
     def say(self, message: str, severity: str = "INFO", **fields: Any) -> None:
@@ -49,7 +50,7 @@ class Log:
             self._bar.update(done, tally, skipped)
             return
         now = time.monotonic()
-        if now - self._last < _LOG_SECONDS:
+        if not self._shows_progress or now - self._last < _LOG_SECONDS:
             return
         self._last = now
         rate = done / (now - self._started)

@@ -10,6 +10,9 @@ from flowers_onnx.errors import UsageError
 from flowers_onnx.results import Query
 from flowers_onnx.storage.uris import is_table, table_of
 
+#: Seconds that a watched file must be the same, where nothing else is said.
+SETTLE = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -31,6 +34,8 @@ class Options:
     model: str | None
     threads: int | None
     max_pixels: int
+    #: Seconds that a file must be the same, where folders are watched; None: they aren't.
+    watch: float | None = None
 
     def arguments(self) -> dict[str, Any]:
         """All of it in plain values, those of the query among the others."""

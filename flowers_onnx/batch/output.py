@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import Self
 
 from flowers_onnx.batch.ledger import Ledger
@@ -17,6 +17,9 @@ from flowers_onnx.tables.journal import open_journal
 from flowers_onnx.tables.rows import RESULTS
 from flowers_onnx.tables.schema import AnyRow
 
+#: Whether the rows of a journal take the place of earlier versions', as it is noted there.
+_LATEST = "latest"
+
 
 class Output:
     """What is done already, and the way to add to it.
@@ -28,6 +31,9 @@ class Output:
     What is there already, in ``out`` or the journal, has to be made with ``settings``, unless
     ``mix_settings``; ``record`` is where the result's provenance record is. A ``UsageError`` of
     theirs leaves all as it is.
+
+    With ``latest``, what is published of an image takes the place of the rows of its earlier
+    versions, which else stay; a sink that appends has them all the same.
     """
 
     def __init__(
@@ -42,10 +48,14 @@ class Output:
         mix_settings: bool = False,
         out: str = "",
         record: str | None = None,
+        latest: bool = False,
     ) -> None:
         self._sink, self._place, self._shard = sink, journal_place, shard
         self._by_version, self._retry_errors = by_version, retry_errors
-        self._made_with = settings.unseen if settings else {}
+        self._made_with: AnyRow = {
+            **(settings.unseen if settings else {}),
+            **({_LATEST: True} if latest else {}),
+        }
         self._settings = None if mix_settings else settings
         self._out, self._record = out, record
         self._just_published = self._new_ledger()
@@ -57,7 +67,7 @@ class Output:
             # sink that appends knows by their being the same what it has already.
             try:
                 with self:
-                    self.publish()
+                    self._finish(latest=_LATEST in (self._journal.made_with or {}))
             except (OutputError, StorageError) as error:
                 raise OutputError(f"{error}; {self.kept()}") from error
             self._open()
@@ -68,10 +78,15 @@ class Output:
 
     def __exit__(self, *error: object) -> None:
         self._sink.close()
-        if self.unfinished:
+        if self.unfinished or self.lost:
             self._journal.close()
         else:
             self._journal.remove()
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody has removed the journal: only a new ``Output`` knows what is done."""
+        return self._journal.lost
 
     def _open(self) -> None:
         self._journal = open_journal(self._place, RESULTS.version, RESULTS.earlier)
@@ -107,24 +122,37 @@ class Output:
         if self._settings:
             self._settings.check(row, place)
 
-    def _new_ledger(self) -> Ledger:
-        return Ledger(by_version=self._by_version, retry_errors=self._retry_errors)
+    def _new_ledger(self, *, latest: bool = False) -> Ledger:
+        by_version = self._by_version and not latest
+        return Ledger(by_version=by_version, retry_errors=self._retry_errors)
 
     @property
     def before(self) -> int:
         """Images that were to be done, and that the result had before this run."""
         return self._ledger.before
 
+    @property
+    def appends(self) -> bool:
+        """Whether a failed ``publish`` has to be repeated before another row is added."""
+        return self._sink.appends
+
     def claim(self, item: Item) -> bool:
         """Whether ``item`` is to be done; the caller will then ``add`` its row."""
         return self._ledger.claim(item)
 
+    def release(self, item: Item) -> None:
+        """Have ``item`` be claimed again."""
+        self._ledger.release(item)
+
     def add(self, row: AnyRow) -> None:
         """Keep a new row; raises ``OutputError`` or ``StorageError``."""
-        if self._made_with != (self._journal.made_with or {}):
-            self._journal.note(self._made_with)
+        self._note_settings()
         self._journal.append(row)
         self.unfinished += 1
+
+    def unpublished(self) -> Iterator[AnyRow]:
+        """The rows that the journal has."""
+        return self._journal.rows()
 
     def rows(self) -> Iterator[AnyRow]:
         """All rows in the order they were made; of a table only those that it doesn't have yet."""
@@ -135,24 +163,45 @@ class Output:
         number = f"{self.unfinished:,} image{'s are' if self.unfinished != 1 else ' is'}"
         return f"{number} done and kept in {self._place}; the same command goes on from there"
 
-    def publish(self) -> None:
+    def publish(self, *, goes_on: bool = False) -> Tally:
         """Put all rows into the sink and forget the journal; raises as these do.
 
-        Nothing is written where nothing is new, but an empty result where there was none.
+        Nothing is written where nothing is new, but an empty result where there was none. With
+        ``goes_on`` more rows may follow. Returns what was published.
         """
         if self.unfinished or not self._has_result:
+            self._note_settings()
             self._journal.mark_complete()
+        return self._finish(latest=_LATEST in self._made_with, goes_on=goes_on)
+
+    def _note_settings(self) -> None:
+        if self._made_with != (self._journal.made_with or {}):
+            self._journal.note(self._made_with)
+
+    def _finish(self, *, latest: bool, goes_on: bool = False) -> Tally:
+        tally = Tally()
+        if self.unfinished or not self._has_result:
             # What the journal alone decides, so that it is the same after a kill.
-            new = self._new_ledger()
+            new = self._new_ledger(latest=latest)
             for row in self._journal.rows():
                 new.note(row)
             self._just_published = new
+            self._sink.publish(self._to_publish(new, latest=latest))
+            self._has_result = True
             for row in new.last_rows(self._journal.rows()):
+                tally.note(row)
                 self.published.note(row)
-            if self._sink.appends:
-                self._sink.publish(new.last_rows(self._journal.rows()))
-            else:
-                rows = chain(self._sink.existing(), self._journal.rows())
-                self._sink.publish(self._ledger.last_rows(rows))
-        self._journal.remove()
+        if goes_on:
+            self._journal.clear()
+        else:
+            self._journal.remove()
         self.unfinished = 0
+        return tally
+
+    def _to_publish(self, new: Ledger, *, latest: bool) -> Iterator[AnyRow]:
+        rows = self._journal.rows()
+        if self._sink.appends:
+            return new.last_rows(rows)
+        if latest:
+            return chain(filterfalse(new.has, self._sink.existing()), new.last_rows(rows))
+        return self._ledger.last_rows(chain(self._sink.existing(), rows))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from flowers_onnx.batch.log import Log
 from flowers_onnx.batch.manifest import read_manifest
 from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
-from flowers_onnx.batch.pipeline import classified
+from flowers_onnx.batch.pipeline import Done, classified
 from flowers_onnx.batch.provenance import Provenance
 from flowers_onnx.batch.settings import Settings
 from flowers_onnx.batch.tally import Tally, pace
-from flowers_onnx.errors import FlowersError, OutputError, StoppedError, UsageError
+from flowers_onnx.batch.watch import watched_folders
+from flowers_onnx.batch.watching import Watching
+from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import RawFiles, is_sidecar
@@ -27,7 +30,7 @@ from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import DARWIN_CORE, local_path, suffix_of
 from flowers_onnx.tables import check_place, sink_for
 from flowers_onnx.tables.rows import RESULTS, make_row
-from flowers_onnx.tables.schema import utc_now
+from flowers_onnx.tables.schema import AnyRow, utc_now
 
 if TYPE_CHECKING:
     from flowers_onnx.sidecar.files import Sidecars
@@ -41,29 +44,34 @@ _MOST_UNREAD = 100
 
 def run(options: Options) -> int:
     """Classify what isn't done yet and publish the result; returns the exit code."""
-    log = Log(options.log_format)
+    log = Log(options.log_format, shows_progress=options.watch is None)
     try:
         check_place(options.out)  # before a library is loaded
         # A pipe is read only once.
         if options.sidecar and options.manifest and os.path.isfile(options.manifest):
             for _ in read_manifest(options.manifest, local=True):
                 pass
+        folders = watched_folders(options.sources) if options.watch else []
         batch = _Batch(options, log)
         settings = Settings(batch.classifier.info, options.query, exif=options.exif)
         if not options.mix_settings:
             settings.check_other_shards(options.out, options.shard)
-        with Output(
-            sink_for(options.out, RESULTS, batch.classifier.info.labels),
-            options.journal,
-            by_version=options.manifest is None,
-            retry_errors=options.retry_errors,
-            shard=options.shard,
-            settings=settings,
-            mix_settings=options.mix_settings,
-            out=options.out,
-            record=options.record,
-        ) as output:
-            return batch.run(output)
+        while True:
+            with Output(
+                sink_for(options.out, RESULTS, batch.classifier.info.labels),
+                options.journal,
+                by_version=options.manifest is None,
+                retry_errors=options.retry_errors,
+                shard=options.shard,
+                settings=settings,
+                mix_settings=options.mix_settings,
+                out=options.out,
+                record=options.record,
+                latest=options.watch is not None,
+            ) as output:
+                code = batch.watch(folders, output) if folders else batch.run(output)
+                if code is not None:
+                    return code
     except FlowersError as error:
         if options.log_format != "json":
             raise
@@ -94,6 +102,8 @@ class _Batch:
         self._skipped = 0
         self._raw = RawFiles()
         self._sidecars = self._make_sidecars() if options.sidecar else None
+        #: Where the row of each image is, whatever came of it; not every form has all of them.
+        self._place = None if suffix_of(options.out) == DARWIN_CORE else options.out
 
     def run(self, output: Output) -> int:
         earlier = output.unfinished + output.published.images
@@ -102,11 +112,49 @@ class _Batch:
         # A pipe is read only once.
         if self._options.manifest is None or os.path.isfile(self._options.manifest):
             self._log.expect(lambda: sum(1 for _ in self._items(RawFiles())))
-        try:
-            self._classify(output)
+        with self._telling(output):
+            self._classify(self._to_do(output), output.add)
             if self._sidecars:  # before the rows are published: so a killed run does it again
                 self._sidecars.write(output.rows)
             output.publish()
+        self._log.close()
+        self._finish(earlier, output)
+        return 1 if output.published.failed or (self._sidecars and self._sidecars.failed) else 0
+
+    def watch(self, folders: Sequence[str], output: Output) -> int | None:
+        """Go on with what comes until a signal ends it; None if all has to be read once more."""
+        earlier = output.unfinished + output.published.images
+
+        def prepare() -> None:
+            if self._sidecars:
+                self._sidecars.write(output.unpublished)
+
+        def tell(tally: Tally) -> None:
+            record = self._provenance(earlier, output)
+            self._tell_failures(tally, self._place)
+            self._tell_sidecars()
+            self._log.say(f"{tally}; published to {self._options.out}", counts=record.counts)
+            if failure := self._failure_to_write(record):
+                self._log.say(str(failure), severity="WARNING")
+
+        watching = Watching(
+            self._options, folders, output, self._log, before_publishing=prepare, on_published=tell
+        )
+        with self._telling(output):
+            if self._sidecars:  # of what was done before
+                self._sidecars.write(output.rows)
+            if not watching.run(self._classify, self._raw):
+                return None
+        if self._raw:
+            self._log.say(str(self._raw), severity="WARNING")
+        self._log.say(f"ended in order: {output.published}")
+        return 0
+
+    @contextlib.contextmanager
+    def _telling(self, output: Output) -> Iterator[None]:
+        """Tell of a run that fails or is cut off what there is of it."""
+        try:
+            yield
         except BaseException as error:
             self._log.close()
             if isinstance(error, FlowersError):
@@ -114,34 +162,25 @@ class _Batch:
             if output.unfinished:
                 self._log.say(output.kept(), severity="WARNING")
             raise
-        self._log.close()
-        self._finish(earlier, output)
-        return 1 if output.published.failed or (self._sidecars and self._sidecars.failed) else 0
 
-    def _make_sidecars(self) -> Sidecars:
-        from flowers_onnx.sidecar.files import Sidecars
-
-        info, query = self.classifier.info, self._options.query
-        if info.rejection is None and query.min_confidence is None:
-            raise UsageError(
-                f"--sidecar writes what is known, and the model {info.id} can't tell: give "
-                "--min_confidence"
-            )
-        return Sidecars(info.labels, query.lang)
-
-    def _classify(self, output: Output) -> None:
+    def _classify(
+        self,
+        items: Iterator[Item],
+        add: Callable[[AnyRow], None],
+        those_that_count: Callable[[Iterator[Done]], Iterator[Done]] = iter,
+    ) -> None:
         limit = self._options.max_errors
         results = classified(
-            self._to_do(output),
+            items,
             self.classifier,
             self._options.query,
             self._options.fetch,
             exif=self._options.exif,
         )
         unread = 0
-        for item, result, taken in results:
+        for item, result, taken in those_that_count(results):
             row = make_row(item, result, self._run_id, utc_now(), taken)
-            output.add(row)
+            add(row)
             self._tally.note(row)
             self._log.progress(self._tally.images, self._skipped, self._tally)
             if limit is not None and self._tally.failed > limit:
@@ -150,7 +189,7 @@ class _Batch:
                 unread = 0
                 continue
             unread += 1
-            if unread == _MOST_UNREAD:  # an outage is no result
+            if unread == _MOST_UNREAD and self._options.watch is None:  # an outage is no result
                 raise OutputError(f"{unread} images in a row can't be read: {result.message}")
 
     def _to_do(self, output: Output) -> Iterator[Item]:
@@ -176,9 +215,17 @@ class _Batch:
         for text, fields in tally.failures(place):
             self._log.say(text, severity="WARNING", **fields)
 
-    def _finish(self, earlier: int, output: Output) -> None:
-        options, tally = self._options, output.published
-        seconds = time.monotonic() - self._started
+    def _tell_sidecars(self) -> None:
+        for text in self._sidecars.failures() if self._sidecars else ():
+            self._log.say(text, severity="WARNING")
+
+    def _make_sidecars(self) -> Sidecars:
+        from flowers_onnx.sidecar.files import Sidecars
+
+        return Sidecars(self.classifier.info, self._options.query)
+
+    def _provenance(self, earlier: int, output: Output) -> Provenance:
+        tally = output.published
         counts = {
             "images": tally.images,
             "ok": tally.ok,
@@ -188,13 +235,13 @@ class _Batch:
             "skipped_as_done": output.before,
             **(self._sidecars.counts if self._sidecars else {}),
         }
-        record = Provenance(
+        return Provenance(
             run_id=self._run_id,
             started_at=self._started_at,
             ended_at=utc_now(),
-            seconds=round(seconds, 3),
-            arguments=options.arguments(),
-            result=options.out,
+            seconds=round(time.monotonic() - self._started, 3),
+            arguments=self._options.arguments(),
+            result=self._options.out,
             counts=counts,
             labels=dict(tally.labels.most_common()),
             errors=dict(tally.errors.most_common()),
@@ -203,26 +250,32 @@ class _Batch:
             machine=environment.run_host(),
             user=environment.user(),
         )
+
+    def _failure_to_write(self, record: Provenance) -> FlowersError | None:
+        try:
+            record.write(self._options.record)
+        except FlowersError as error:  # the results themselves are where they should be
+            return error
+        return None
+
+    def _finish(self, earlier: int, output: Output) -> None:
+        options, tally = self._options, output.published
+        record = self._provenance(earlier, output)
         failure = None
         if tally.images or not self._skipped:  # else the last one still holds
-            try:
-                record.write(options.record)
-            except FlowersError as error:  # the results themselves are where they should be
-                failure = error
+            failure = self._failure_to_write(record)
         if self._raw:
             self._log.say(str(self._raw), severity="WARNING")
-        has_all = suffix_of(options.out) != DARWIN_CORE
-        self._tell_failures(tally, options.out if has_all else None)
-        if not has_all and (left := tally.images - tally.known):
+        self._tell_failures(tally, self._place)
+        if self._place is None and (left := tally.images - tally.known):
             self._log.say(
                 f"failed or not known, and so without a row in {options.out}: {left:,}; the next "
                 "run looks at them again"
             )
-        for text in self._sidecars.failures() if self._sidecars else ():
-            self._log.say(text, severity="WARNING")
+        self._tell_sidecars()
         self._log.say(
-            self._summary(tally, output.before, seconds),
-            counts=counts,
+            self._summary(tally, output.before, record.seconds),
+            counts=record.counts,
             errors=record.errors,
             labels=record.labels,
         )

@@ -20,7 +20,7 @@ from flowers_onnx.results import Failure
 from flowers_onnx.sources import Stream, Unreadable, expand
 
 #: Pixels a side of the square that is shown.
-SIDE = 480
+SIDE = 400
 
 
 @dataclass(frozen=True, slots=True)

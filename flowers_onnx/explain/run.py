@@ -15,7 +15,6 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.explain.options import FORMATS, Options
-from flowers_onnx.explain.page import Page
 from flowers_onnx.explain.photos import Explained, explained, named_sources
 from flowers_onnx.explain.picture import draw
 from flowers_onnx.progress import Progress, visible_beside
@@ -63,6 +62,8 @@ class _Run:
                 case "folder":
                     self._write_folder()
                 case "page":
+                    from flowers_onnx.explain.page import Page  # whose imports take 40 ms
+
                     with open_output(out) as stream:
                         page = Page(self._info, self._options.query.lang)
                         stream.writelines(page.parts(self._watched()))

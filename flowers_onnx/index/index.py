@@ -12,7 +12,7 @@ import numpy.typing as npt
 from flowers_onnx.environment import model_sha256
 from flowers_onnx.errors import UsageError
 from flowers_onnx.explanation import Embedding
-from flowers_onnx.index.file import Maker, Tables, Vector, folded, read
+from flowers_onnx.index.file import Maker, Tables, Vector, folded, quantised, read
 from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour
 from flowers_onnx.index.places import Places, absolute
 from flowers_onnx.metadata import ModelInfo
@@ -109,8 +109,9 @@ class Index:
         channels = tables.features.shape[1]
         if features.shape != (channels,) or not np.isfinite(features).all():
             raise UsageError(f"features must be {channels} numbers, not {list(features.shape)}")
-        exact = features.astype(np.float64)
-        unit = (exact / (np.linalg.norm(exact) or 1)).astype(np.float32)
+        # As those of the photos, so that nothing lies between a photo and its copy.
+        exact = quantised(features).astype(np.float32)
+        unit = exact / (np.linalg.norm(exact) or 1)
         looked_at = max(_CANDIDATES, 4 * most)
         if looked_at < count:
             estimates = _products(tables.sketches, folded(unit)) * tables.rows["sketch_scale"]
@@ -119,12 +120,8 @@ class Index:
             chosen = np.arange(count)
         likeness = _products(tables.features[chosen], unit) * tables.rows["scale"][chosen]
         ranking = np.argsort(-likeness, kind="stable")[:most]
-        return [
-            (number, min(max(value, -1.0), 1.0))
-            for number, value in zip(
-                chosen[ranking].tolist(), likeness[ranking].tolist(), strict=True
-            )
-        ]
+        values = likeness[ranking].astype(np.float64).round(4).clip(-1, 1)
+        return list(zip(chosen[ranking].tolist(), values.tolist(), strict=True))
 
     def _number_of(self, path: str) -> int | None:
         here = absolute(path)

@@ -49,7 +49,10 @@ class IndexedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A photo, and how alike it is: the cosine of the features, 1 where they are the same."""
+    """A photo, and how alike it is: the cosine of the features, 1 where they are the same.
+
+    It has four decimals, which is what the features are kept for.
+    """
 
     photo: IndexedPhoto
     likeness: float

@@ -13,8 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from flowers_onnx.atomic import remove_leftovers, replacing
-from flowers_onnx.errors import FlowersError
-from flowers_onnx.metadata import Label
+from flowers_onnx.errors import FlowersError, UsageError
+from flowers_onnx.metadata import ModelInfo
+from flowers_onnx.results import Query
 from flowers_onnx.sidecar.merge import Keywords, merge
 from flowers_onnx.sidecar.xmp import XmpError
 from flowers_onnx.sources import open_at_once
@@ -38,23 +39,25 @@ _LEFT = re.compile(r"\.(.+\.xmp)\.[0-9a-f]{8}\.tmp", re.DOTALL)
 class Sidecars:
     """Writes sidecars and counts them.
 
-    ``labels`` are the model's, ``lang`` is that of the names. What can't be written costs the
-    others nothing: it is kept in ``failures``, by reason.
+    ``info`` and ``query`` are those of the answers. What can't be written costs the others
+    nothing: it is kept in ``failures``, by reason. Raises ``UsageError`` where no answer says
+    what is known.
     """
 
-    def __init__(self, labels: Iterable[Label], lang: str) -> None:
-        self._labels = {(str(one.class_id), one.scientific_name): one for one in labels}
-        self._lang = lang
+    def __init__(self, info: ModelInfo, query: Query) -> None:
+        if info.rejection is None and query.min_confidence is None:
+            raise UsageError(
+                f"--sidecar writes what is known, and the model {info.id} can't tell: give "
+                "--min_confidence"
+            )
+        self._labels = {(str(one.class_id), one.scientific_name): one for one in info.labels}
+        self._lang = query.lang
+        self.failed = 0
         #: Sidecars of which a killed run left something, by folder.
         self._left: dict[str, frozenset[str]] = {}
         self.written = self.changed = self.removed = 0
         self._failures: Counter[str] = Counter()
         self._first: defaultdict[str, list[str]] = defaultdict(list)
-
-    @property
-    def failed(self) -> int:
-        """Sidecars that are not as they should be."""
-        return self._failures.total()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,11 +71,13 @@ class Sidecars:
         return f"sidecars: {', '.join(told) or 'all as they were'}"
 
     def failures(self) -> Iterator[str]:
-        """A line for each reason, with the first that it held for."""
+        """A line for each reason, with the first that it held for; each is told once."""
         for reason, count in self._failures.items():
             names = ", ".join(self._first[reason])
             more = count - len(self._first[reason])
             yield f"no sidecar: {reason}: {names}" + (f" and {more:,} more" if more else "")
+        self._failures.clear()
+        self._first.clear()
 
     def write(self, rows: Callable[[], Iterable[AnyRow]]) -> None:
         """Bring the sidecars of all photos in ``rows`` up to date; it is called twice.
@@ -159,6 +164,7 @@ class Sidecars:
             remove_leftovers(path)
 
     def _fail(self, reason: str, name: str) -> None:
+        self.failed += 1
         self._failures[reason] += 1
         if len(self._first[reason]) < _NAMED:
             self._first[reason].append(name)

@@ -58,7 +58,7 @@ class Found(Prediction):
             photo = neighbour.photo
             given = {
                 "path": display_path(photo.path),
-                "likeness": round(neighbour.likeness, 4),
+                "likeness": neighbour.likeness,
                 "mark": neighbour.mark,
                 "gone": photo.is_gone,
                 "label": self.name_of(neighbour),

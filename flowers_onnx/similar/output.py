@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -42,7 +43,9 @@ class _TextWriter(TextWriter):
                 marks = [neighbour.mark, "gone" if photo.is_gone else None]
                 told = f"  ({', '.join(mark for mark in marks if mark)})" if any(marks) else ""
                 path = printable(display_path(shown(photo.path)))
-                self._stream.write(f"  {neighbour.likeness * 100:5.1f} %  {path}  {name}{told}\n")
+                # Not rounded up: what is shown as 97.0 % has what it takes to be marked.
+                likeness = math.floor(round(neighbour.likeness * 1e4) / 10) / 10
+                self._stream.write(f"  {likeness:5.1f} %  {path}  {name}{told}\n")
 
     def _answer(self, result: Prediction) -> str:
         is_there = isinstance(result, Found) and result.in_index

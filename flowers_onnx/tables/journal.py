@@ -7,6 +7,7 @@ drops the rest of it, and does its image again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -46,6 +47,10 @@ class Journal(Protocol):
     #: What the last rows were made with, if that was noted.
     made_with: AnyRow | None
 
+    @property
+    def lost(self) -> bool:
+        """Whether what was appended can't be had any more."""
+
     def rows(self) -> Iterator[AnyRow]:
         """All rows so far, in the order they were added."""
 
@@ -57,6 +62,9 @@ class Journal(Protocol):
 
     def mark_complete(self) -> None:
         """Say that no row will follow, before the rows are published."""
+
+    def clear(self) -> None:
+        """Forget all rows and take others: these are published. Raises as ``append`` does."""
 
     def close(self) -> None:
         """Keep all that was appended, for a later run; nothing once it is removed."""
@@ -100,8 +108,22 @@ class LocalJournal:
             self._file.close()
             raise
 
+    @property
+    def lost(self) -> bool:
+        """Whether the file was removed or replaced, and not only its folder taken away."""
+        if self._file.closed or not os.path.isdir(os.path.dirname(self._path) or os.curdir):
+            return False
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except OSError as error:
+            return error.errno in {errno.ENOENT, errno.ESTALE}
+
     def rows(self) -> Iterator[AnyRow]:
-        with open(self._path, "rb") as file:
+        try:
+            file = open(self._path, "rb")  # noqa: SIM115  closed by the next line
+        except OSError as error:
+            raise OutputError(f"can't read {self._path}: {error.strerror}") from error
+        with file:
             yield from rows_in(file)
 
     def append(self, row: AnyRow) -> None:
@@ -117,6 +139,13 @@ class LocalJournal:
         self._write(COMPLETE)
         self._flush()
         self.complete = True
+
+    def clear(self) -> None:
+        try:
+            self._file.truncate(len(encoded(self._header)))  # as long as that of another version
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+        self.complete, self.made_with, self._failure = False, None, None
 
     def close(self) -> None:
         if not self._file.closed:
@@ -179,8 +208,12 @@ class LocalJournal:
         except OSError as error:
             written, reason = 0, error.strerror or str(error)
         if written != len(line):
-            self._failure = f"can't write to {self._path}: {reason}"
-            raise OutputError(self._failure)
+            failure = f"can't write to {self._path}: {reason}"
+            try:
+                self._file.truncate(os.fstat(self._file.fileno()).st_size - (written or 0))
+            except OSError:
+                self._failure = failure
+            raise OutputError(failure)
 
 
 class BucketJournal:
@@ -206,6 +239,10 @@ class BucketJournal:
                 self.made_with = None
                 break
 
+    @property
+    def lost(self) -> bool:
+        return False
+
     def rows(self) -> Iterator[AnyRow]:
         self._upload()
         for part in self._parts:
@@ -227,6 +264,10 @@ class BucketJournal:
 
     def close(self) -> None:
         self._upload()
+
+    def clear(self) -> None:
+        self.remove()
+        self.complete, self.made_with = False, None
 
     def remove(self) -> None:
         self._pending.clear()

@@ -245,3 +245,38 @@ def test_a_journal_in_a_bucket_is_killed_at_each_step(
     assert len(sink.stored) == len({item["source_uri"] for item in sink.stored})
     assert {item.uri for item in items} == {item["source_uri"] for item in sink.stored}
     assert not store.objects
+
+
+@pytest.mark.parametrize("crash", ["before", "after"])
+@pytest.mark.parametrize("appends", [False, True])
+@pytest.mark.parametrize("watches", [False, True])
+def test_killed_while_publishing_the_latest_is_there_once(
+    tmp_path: Path, crash: str, appends: bool, watches: bool
+) -> None:
+    """Whoever goes on: who watches, or who doesn't."""
+    sink, journal = MemorySink(appends=appends), str(tmp_path / "j")
+
+    def output(*, latest: bool) -> Output:
+        return Output(sink, journal, by_version=True, retry_errors=False, latest=latest)
+
+    def add(output: Output, version: str) -> None:
+        item = Item("gs://b/1", version)
+        assert output.claim(item)
+        output.add(row(item, 1))
+
+    with output(latest=True) as first:
+        add(first, "1")
+        first.publish(goes_on=True)
+        add(first, "2")
+        add(first, "3")
+        sink.crash = crash
+        with pytest.raises(CrashError):
+            first.publish(goes_on=True)
+        sink.crash = ""
+    with output(latest=watches) as second:
+        assert not second.claim(Item("gs://b/1", "3"))
+        second.publish(goes_on=True)
+        second.publish()
+    expected = ["1", "3"] if appends else ["3"]
+    assert [r["source_version"] for r in sink.stored] == expected
+    assert not Path(journal).exists()

@@ -100,6 +100,13 @@ SENSELESS: dict[str, list[list[str]]] = {
     "stream": [["x"]],
     "batch": [[], ["x"], ["x", "--out=x.csv", "--journal=x.csv"]],
     "report": [[]],
+    "similar": [
+        [],
+        ["x"],
+        ["--index=x"],
+        ["-", "--index=x", "--add"],
+        ["x", "--index=x", "--out=x"],
+    ],
     "trace": [[], ["x"], ["load"], ["load", "x"], ["forget", "x"], ["export", "x", "y"]],
     "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
     "keys": [[], ["add", "--keys=x"], ["list", "--keys=x", "--grace=1h"]],

@@ -416,6 +416,7 @@ SOUND: dict[str, list[str]] = {
     "batch": ["x", "--out=x.csv"],
     "report": ["x"],
     "explain": ["x", "--out=x.png"],
+    "similar": ["x", "--index=x"],
     "beam": ["x", "--out=x.jsonl"],
     "serve": [],
     "trace": ["load", "x", "--to=x.jsonl"],

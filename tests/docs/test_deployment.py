@@ -39,8 +39,8 @@ SERVICE = (DEPLOY / "flowers-batch.service").read_text()
 PROGRAM = "/opt/flowers/bin/flowers"
 
 needs_systemd = needs("systemd-analyze")
-#: Each has its settings beside it, ``batch.env`` and ``serve.env``.
-every_unit = pytest.mark.parametrize("unit", ["batch", "serve"])
+#: Each has its settings beside it, ``batch.env`` and so on.
+every_unit = pytest.mark.parametrize("unit", ["batch", "serve", "watch"])
 
 
 def command_lines(page: str) -> list[list[str]]:
@@ -189,7 +189,7 @@ def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
 @needs_systemd
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     units = [tmp_path / path.name for path in [*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")]]
-    assert len(units) == 3
+    assert len(units) == 4
     for unit in units:
         unit.write_text((DEPLOY / unit.name).read_text().replace(PROGRAM, str(FLOWERS)))
     done = subprocess.run(

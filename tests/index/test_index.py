@@ -102,13 +102,14 @@ def test_the_nearest_of_many_are_found(tmp_path: Path) -> None:
     kept /= np.linalg.norm(kept, axis=1, keepdims=True)
     hits = 0
     for query in random_features(count, 640, 1)[:40]:
-        exact = kept @ (query / np.linalg.norm(query))
+        asked = quantised(query).astype(np.float32)
+        exact = kept @ (asked / np.linalg.norm(asked))
         found = index.search(query, 5)
         likeness = [one.likeness for one in found]
         assert likeness == sorted(likeness, reverse=True)
         for one in found:
             number = int(os.path.basename(one.photo.path)[:-4])
-            assert one.likeness == pytest.approx(exact[number], abs=1e-5)
+            assert one.likeness == pytest.approx(exact[number], abs=1e-4)
         best = set(np.argsort(-exact)[:5].tolist())
         hits += len(best & {int(os.path.basename(one.photo.path)[:-4]) for one in found})
     assert (
@@ -184,7 +185,7 @@ _rows = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=_rows, channels=st.sampled_from([1, 7, 256, 300]), seed=st.integers(0, 99))
 def test_what_is_written_is_read_and_copied(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], channels: int, seed: int
@@ -202,7 +203,7 @@ def test_what_is_written_is_read_and_copied(
     assert copy.read_bytes() == path.read_bytes()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_damage_is_told_or_does_no_harm(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

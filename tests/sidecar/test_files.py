@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from sidecars import DC, IN_STYLE_OF, LR, RDF
 from support import SAMPLE, Row
 
 from flowers_onnx.atomic import replacing
-from flowers_onnx.metadata import Label
+from flowers_onnx.metadata import Label, read_info
+from flowers_onnx.onnx_file import find_model
+from flowers_onnx.results import Query
 from flowers_onnx.sidecar.files import Sidecars
 from flowers_onnx.storage.local import version_of
 
@@ -37,7 +40,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 def write(photo: Path, *rows: Row, labels: list[Label], lang: str = "en") -> Sidecars:
-    sidecars = Sidecars(labels, lang)
+    info = replace(read_info(find_model()), labels=tuple(labels))
+    sidecars = Sidecars(info, Query(lang=lang))
     sidecars.write(lambda: rows)
     return sidecars
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flowers_onnx.batch.options import Options, journal_of
+from flowers_onnx.batch.options import SETTLE, Options, journal_of
 from flowers_onnx.batch.shard import Shard, assigned_shard, parse_shard
 from flowers_onnx.cli import flags
 from flowers_onnx.cli.command import Flag, Job
@@ -38,6 +38,13 @@ def batch(
     fetch: Annotated[
         int, Flag("N", "objects that are read at a time (16)", flags.count(most=256))
     ] = 16,
+    watch: Annotated[
+        bool, Flag("", "go on with what comes into the folders, until SIGTERM or Ctrl-C")
+    ] = False,
+    settle: Annotated[
+        float | None,
+        Flag("SECONDS", "with --watch: how long a file must be the same (2)", flags.positive),
+    ] = None,
     max_errors: Annotated[
         int | None, Flag("N", "stop when more than N images failed (never)", flags.count(least=0))
     ] = None,
@@ -92,6 +99,10 @@ def batch(
         raise UsageError("batch needs --out: a file, gs://..., s3://... or bigquery://...")
     if sidecar and (remote := next(filter(is_remote, sources), None)):
         raise UsageError(f"--sidecar is for photos on this machine, not {remote}")
+    if watch and from_ is not None:
+        raise UsageError("--watch is for folders, and not for --from; repeat that by cron")
+    if settle is not None and not watch:
+        raise UsageError("--settle is for --watch")
     part = shard or assigned_shard()
     options = Options(
         sources=sources,
@@ -110,6 +121,7 @@ def batch(
         model=model,
         threads=threads,
         max_pixels=max_pixels,
+        watch=(settle or SETTLE) if watch else None,
     )
 
     def work() -> int:

@@ -21,7 +21,7 @@ def similar(
         bool, Flag("", "add the photos to INDEX, which is made if there is none")
     ] = False,
     top_k: Annotated[
-        int | None, Flag("N", "photos that are given for each PATH (5)", flags.count())
+        int | None, Flag("N", "photos that are given for each PHOTO (5)", flags.count())
     ] = None,
     format: Annotated[
         str | None,
@@ -44,7 +44,7 @@ def similar(
     threads: flags.Threads = None,
     max_pixels: flags.MaxPixels = MAX_PIXELS,
 ) -> Job:
-    """Find the photos that look most like others, in an index of photos.
+    """Find the photos of an index that look most like others.
 
     Usage:
       flowers similar --index INDEX --add FOLDER...
