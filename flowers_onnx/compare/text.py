@@ -112,7 +112,8 @@ def _examples(comparison: Comparison, side: Subject) -> list[str]:
     if comparison.examples is None:
         return []
     found = comparison.examples[side is comparison.b]
-    return [os.path.basename(display_path(one.path)) for one in found] or ["none in the index"]
+    names = (os.path.basename(display_path(one.path)) for one in found)
+    return [", ".join(names) or "none in the index"]
 
 
 def _sentences(comparison: Comparison, lang: str) -> Iterator[str]:
