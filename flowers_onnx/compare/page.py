@@ -13,8 +13,10 @@ from PIL import Image
 from flowers_onnx import __version__
 from flowers_onnx.compare.comparison import Comparison, Told
 from flowers_onnx.compare.pictures import Pictures, Shown
+from flowers_onnx.compare.drawings import bar, dot, dots
 from flowers_onnx.compare.subject import EXAMPLES, Subject
 from flowers_onnx.compare.texts import TEXTS, page_lang
+from flowers_onnx.confusion import ELSEWHERE, VALIDATION
 from flowers_onnx.metadata import Label
 from flowers_onnx.results import Prediction
 from flowers_onnx.web import assets
@@ -23,8 +25,6 @@ from flowers_onnx.web.words import Words, safe
 
 #: Pixels a side of example photos, but for the first one.
 _SMALL = 240
-#: Photos that are drawn one by one; more make a picture that says nothing.
-_MOST_DOTS, _COLUMNS = 120, 20
 _CANDIDATES = 3
 
 
@@ -67,7 +67,8 @@ class Page:
 
     def _title(self) -> str:
         a, b = map(self._name, self._labels)
-        return self._words.text("title_same" if a == b else "title", a=a, b=b)
+        same = self._comparison.kinship == "species"
+        return self._words.text("title_same" if same else "title", a=a, b=b)
 
     def _side(self, side: Subject) -> Iterator[str]:
         label, words = self._comparison.label(side), self._words
@@ -119,7 +120,7 @@ class Page:
             said = words.text("says", label=name)
         rows = "".join(
             f"<li>{safe(one.label)} <b>{safe(words.percent(one.confidence))}</b>"
-            f"{_bar(one.confidence)}</li>"
+            f"{bar(one.confidence)}</li>"
             for one in prediction.top[:_CANDIDATES]
         )
         heat = ""
@@ -203,7 +204,7 @@ class Page:
         number = f"{100 * alike:.0f}\N{NO-BREAK SPACE}%"
         return (
             f'<p class="meter {kind}"><span>{self._words.text(key)}</span> <b>{number}</b>'
-            f"{_bar(max(alike, 0))}</p>"
+            f"{bar(max(alike, 0))}</p>"
         )
 
     def _confusions(self) -> Iterator[str]:
@@ -217,12 +218,13 @@ class Page:
             yield f"<p>{words.text('no_set')}</p>"
             return
         for one in sets:
-            title = words.text(one.name) if one.name in words.texts else safe(one.name)
+            known = one.name in {VALIDATION, ELSEWHERE}
+            title = words.text(one.name) if known else safe(one.name)
             yield f"<h3>{title}</h3>\n"
             yield from self._set(one)
         keys = ["right", *(["taken"] if comparison.positions else []), "else"]
         legend = "".join(
-            f'<li><svg viewBox="0 0 10 10" aria-hidden="true">{_dot(key)}</svg> '
+            f'<li><svg viewBox="0 0 10 10" aria-hidden="true">{dot(key)}</svg> '
             f"{words.text(f'key_{key}')}</li>"
             for key in keys
         )
@@ -242,9 +244,9 @@ class Page:
                 text = self._words.text(
                     _taken_key(photos, taken), photos=photos, a=name, b=other, count=taken
                 )
-            dots = _dots(right, taken, photos - right - taken)
+            drawn = dots(right, taken, photos - right - taken)
             sentence = text.replace("..", ".")  # of a name that ends with one
-            yield f'<div class="count {side}"><p>{sentence}</p>{dots}</div>\n'
+            yield f'<div class="count {side}"><p>{sentence}</p>{drawn}</div>\n'
 
     def _meaning(self) -> Iterator[str]:
         comparison = self._comparison
@@ -280,31 +282,3 @@ def _lang_of(code: str, label: Label) -> str:
     """The attribute of a name in a language, which an English one may stand in for."""
     real = code if label.name(code) != label.label else "en"
     return f' lang="{real}"'
-
-
-def _bar(share: float) -> str:
-    rect = f'<rect width="{100 * share:.2f}%" height="100%"/>'
-    return f'<svg class="bar" aria-hidden="true">{rect}</svg>'
-
-
-def _dots(right: int, taken: int, others: int) -> str:
-    """A dot a photo."""
-    kinds = ["right"] * right + ["taken"] * taken + ["else"] * others
-    if not 0 < len(kinds) <= _MOST_DOTS:
-        return ""
-    width, height = 12 * _COLUMNS, 12 * -(-len(kinds) // _COLUMNS)
-    dots = "".join(
-        f'<g transform="translate({12 * (n % _COLUMNS)} {12 * (n // _COLUMNS)})">{_dot(kind)}</g>'
-        for n, kind in enumerate(kinds)
-    )
-    return (
-        f'<svg class="dots" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'aria-hidden="true">{dots}</svg>'
-    )
-
-
-def _dot(kind: str) -> str:
-    """A disc, a square, a ring: shapes that need no colour to be told apart."""
-    if kind == "taken":
-        return '<rect class="taken" x="1" y="1" width="8" height="8"/>'
-    return f'<circle class="{kind}" cx="5" cy="5" r="3.5"/>'

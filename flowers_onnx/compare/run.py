@@ -86,6 +86,6 @@ def _refuse_overwriting(options: Options, paths: list[str | None]) -> None:
     """Raise ``UsageError`` where the output is one of the inputs."""
     if options.out is None or not os.path.exists(options.out):
         return
-    for given in (*paths, options.index):
+    for given in (*paths, options.index, find_model(options.model)):
         if given is not None and os.path.exists(given) and os.path.samefile(options.out, given):
             raise UsageError(f"--out {options.out} would overwrite what it is made of")

@@ -170,14 +170,14 @@ def _told(comparison: Comparison, lang: str) -> Iterator[str]:
     if None in sides:
         return
     a, b = (label.name(lang) for label in sides if label)
-    sets = comparison.told()
+    sets, same = comparison.told(), comparison.positions is None
     yield "When it was evaluated:" if sets else "It was evaluated on photos of neither."
     for one in sets:
-        yield f"  {_SETS.get(one.name, one.name)}: {'; '.join(_counts(one, a, b))}"
+        yield f"  {_SETS.get(one.name, one.name)}: {'; '.join(_counts(one, a, b, same=same))}"
 
 
-def _counts(told: Told, a: str, b: str) -> Iterator[str]:
-    if a == b:
+def _counts(told: Told, a: str, b: str, *, same: bool) -> Iterator[str]:
+    if same:
         yield f"{a} named so: {told.a[1]} of {told.a[0]} photos"
         return
     for (photos, _, taken), name, other in ((told.a, a, b), (told.b, b, a)):

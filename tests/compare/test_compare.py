@@ -277,6 +277,7 @@ def test_a_file_comes_before_a_species(flowers: Run, sample: Path, tmp_path: Pat
     ("words", "said"),
     [
         (["roze", "daffodil"], "the model has no class 'roze': did you mean rose"),
+        (["rose", "iris"], "no class 'iris': did you mean bearded iris, Iris germanica, "),
         (["rose", "no/such photo.jpg"], "there is no file 'no/such photo.jpg', and"),
         (["rose", "."], "'.' is a folder, and the model has no class '.'"),
         (["rose", "rosa"], "'rose' and 'rosa' are one species, rose: name another"),
@@ -403,7 +404,8 @@ def test_hostile_names_stay_text(
     for row, ending in zip(rows, "ab", strict=True):
         names = ("label", "spanish_name", "family", "genus")
         row.update(dict.fromkeys(names, HOSTILE + ending))
-    sets = dumps([Confusions(HOSTILE, (2, 2), {(0, 1): 1})])
+    names = (HOSTILE, "taken", "")
+    sets = dumps([Confusions(name, (2, 2), {(0, 1): 1}) for name in names])
     told = properties | {"labels": json.dumps(rows), "confusion": sets, "model_name": HOSTILE}
     (tmp_path / "m.onnx").write_bytes(onnx_file(told))
     ids = [str(row["class_id"]) for row in rows]
