@@ -33,7 +33,7 @@ class Embedding:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
     """What the cells of a photo say for one class, and where they are.
 

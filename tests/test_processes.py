@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from support import PATIENCE, ROOT, SAMPLE, posix
@@ -34,6 +35,7 @@ from flowers_onnx import (
 )
 from flowers_onnx.serve.keep.cleaning import CannotCleanError
 from flowers_onnx.serve.problems import Problem
+from flowers_onnx.sidecar.xmp import XmpError
 from flowers_onnx.stream.requests import BadRequest
 
 ERRORS = [
@@ -46,6 +48,7 @@ ERRORS = [
     ImageError("corrupt", "can't be decoded"),
     Problem(429, "busy", "later", {"Retry-After": "1"}),
     CannotCleanError("odd"),
+    XmpError("odd"),
     BadRequest(ImageError("bad_request", "no JSON"), 7),
 ]
 
@@ -97,6 +100,17 @@ def test_what_is_asked_and_answered_survives(classifier: Classifier) -> None:
     ):
         assert all(copied == thing for copied in copies(thing))
     assert all(copied.timing == prediction.timing for copied in copies(prediction))
+    explanation, embedding = classifier.explain(SAMPLE), classifier.embed(SAMPLE)
+    for copied in copies(explanation):
+        assert copied == explanation
+        assert np.array_equal(copied.heat.cells, explanation.heat.cells)
+        assert (copied.heat.bias, copied.heat.area) == (
+            explanation.heat.bias,
+            explanation.heat.area,
+        )
+    for copied in copies(embedding):
+        assert copied == embedding
+        assert np.array_equal(copied.features, embedding.features)
     assert isinstance(prediction, Prediction)
 
 
@@ -229,4 +243,5 @@ def test_public_dataclasses_are_all_there() -> None:
     # Those that are tried above.
     public = {name: getattr(flowers_onnx, name) for name in flowers_onnx.__all__}
     found = {name for name, thing in public.items() if dataclasses.is_dataclass(thing)}
-    assert found == {"Candidate", "Failure", "ModelInfo", "Prediction", "Query", "Timing"}
+    tried = {"Candidate", "Failure", "ModelInfo", "Prediction", "Query", "Timing"}
+    assert found == tried | {"Embedding", "Explanation", "HeatMap"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, assert_type
+from typing import Any, BinaryIO, Literal, assert_type
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ from flowers_onnx import (
     UsageError,
 )
 from flowers_onnx.errors import ImageErrorCode
+from flowers_onnx.index.photo import IndexedPhoto
+from flowers_onnx.similar import Index
 
 assert_type(flowers_onnx.__version__, str)
 
@@ -142,6 +144,22 @@ def a_query() -> None:
     Query("3")  # type: ignore[arg-type]
     Query(min_confidence="0.5")  # type: ignore[arg-type]
     Query().lang = "es"  # type: ignore[misc]
+
+
+def an_index(classifier: Classifier, path: Path) -> None:
+    index = Index.open(path, classifier.info)
+    embedding = classifier.embed("photo.jpg")
+    for found in index.search(embedding, 3):
+        assert_type(found.likeness, float)
+        assert_type(found.photo.path, str)
+        assert_type(found.photo.known, bool | None)
+        assert_type(found.mark, Literal["copy", "near-duplicate"] | None)
+        found.likeness = 1.0  # type: ignore[misc]
+    index.search(embedding.features, path="photo.jpg")
+    index.search("photo.jpg")  # type: ignore[arg-type]
+    assert_type(index.photos_of(60, 2), list[IndexedPhoto])
+    assert_type(index.find("photo.jpg"), IndexedPhoto | None)
+    assert_type(len(index), int)
 
 
 def what_can_go_wrong(classifier: Classifier) -> None:

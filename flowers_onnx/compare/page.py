@@ -12,8 +12,8 @@ from PIL import Image
 
 from flowers_onnx import __version__
 from flowers_onnx.compare.comparison import Comparison, Told
-from flowers_onnx.compare.pictures import Pictures, Shown
 from flowers_onnx.compare.drawings import bar, dot, dots
+from flowers_onnx.compare.pictures import Pictures, Shown
 from flowers_onnx.compare.subject import EXAMPLES, Subject
 from flowers_onnx.compare.texts import TEXTS, page_lang
 from flowers_onnx.confusion import ELSEWHERE, VALIDATION

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from flowers_onnx.explain.photos import SIDE, Explained
 from flowers_onnx.explain.texts import TEXTS, page_lang
 from flowers_onnx.results import Candidate
-from flowers_onnx.web import heat
+from flowers_onnx.web.heat import colours, heated
 from flowers_onnx.web.words import Words
 
 _GAP, _NAMES, _BAR_HEIGHT = 20, 400, 8
@@ -29,7 +29,7 @@ def draw(photo: Explained, lang: str, classes: int) -> Image.Image:
     """
     paper = Image.new("RGB", (2 * SIDE + _NAMES + 4 * _GAP, SIDE + 2 * _GAP), _PAPER)
     paper.paste(Image.fromarray(photo.pixels), (_GAP, _GAP))
-    paper.paste(heat.heated(photo.pixels, photo.explanation.heat.cells), (SIDE + 2 * _GAP, _GAP))
+    paper.paste(heated(photo.pixels, photo.explanation.heat.cells), (SIDE + 2 * _GAP, _GAP))
     column = _Column(paper, 2 * SIDE + 3 * _GAP, _GAP)
     _write_names(column, photo, Words(page_lang(lang), TEXTS[page_lang(lang)]), classes)
     return paper
@@ -63,9 +63,9 @@ class _Column:
 
     def ramp(self) -> None:
         """The scale of the heat map, over grey."""
-        shares = np.broadcast_to(np.linspace(0, 1, _NAMES, dtype=np.float32), (14, _NAMES))
         strip = Image.new("RGBA", (_NAMES, 14), _GREY)
-        strip.alpha_composite(Image.fromarray(heat.heat_rgba(shares), "RGBA"))
+        scale = Image.fromarray(colours()[np.newaxis], "RGBA").resize(strip.size)
+        strip.alpha_composite(scale)
         self._paper.paste(strip, (self.left, self.top))
         self.top += 18
 

@@ -218,8 +218,8 @@ def _header(path: str, line: bytes) -> dict[str, Any]:
 
 def _dumped(header: dict[str, Any]) -> bytes:
     """With the checksum of all else at its end."""
-    line = json.dumps(header)
-    return json.dumps({**header, "check": zlib.crc32(line.encode())}).encode()
+    check = zlib.crc32(json.dumps(header, allow_nan=False).encode())
+    return json.dumps({**header, "check": check}, allow_nan=False).encode()
 
 
 def checksum(record: bytes, vector: Vector) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from flowers_onnx.errors import FlowersError
+
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 #: Of the wrapper around the RDF, which may be missing.
 META = "adobe:ns:meta/"
@@ -43,7 +45,7 @@ _DESCRIPTION, _ROOT = f"{RDF} Description", f"{RDF} RDF"
 _WRAPPERS = frozenset(f"{META} {name}" for name in ("xmpmeta", "xapmeta"))
 
 
-class XmpError(Exception):
+class XmpError(FlowersError):
     """A file isn't one that keywords can be put into; the text says why."""
 
 

@@ -21,6 +21,10 @@ ANCHORS = (
 #: How much greyer and how much darker the photo is below it: else it is lost on a yellow flower.
 GREYER, DARKER = 0.65, 0.25
 
+#: What speaks for a class in all, in logits (the mean over all cells of what is above 0), from
+#: where on the colours are whole: it makes a class e times as likely. What is less is paler, lest
+#: next to nothing looked like a reason.
+FULL = 1.0
 #: Colours of the scale: as many as the numbers of a byte.
 _STEPS = 255
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # as grayscale() of CSS has it
@@ -32,24 +36,24 @@ def heat_rgba(
     """The colours of a heat map's ``cells``, float32 ``[rows, columns]``: uint8 ``[H, W, 4]``.
 
     A pixel a cell, or ``size`` (width, height) with smooth changes between the cells' middles.
-    The hottest cell is the end of the scale, and those of 0 and below are transparent. Opacity
-    is straight, not multiplied in.
+    The hottest cell is the end of the scale, or short of it where all of them say less than
+    ``FULL``; those of 0 and below are transparent. Opacity is straight, not multiplied in.
     """
-    most = float(cells.max())
+    speaking = float(cells.clip(0).mean())
+    end = float(cells.max()) * max(1, FULL / speaking) if speaking else 1
     if size is not None:  # numbers, not colours: so that what lies between is of the scale too
         cells = np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC))
-    shares = cells / most if most > 0 else np.zeros_like(cells)
-    return _table()[(shares * _STEPS).round().clip(0, _STEPS).astype(np.uint8)]
+    return colours()[(cells * (_STEPS / end)).round().clip(0, _STEPS).astype(np.uint8)]
 
 
 @functools.cache
-def _table() -> npt.NDArray[np.uint8]:
-    """The colours of the scale, uint8 ``[_STEPS + 1, 4]``: to interpolate each pixel takes long."""
+def colours() -> npt.NDArray[np.uint8]:
+    """The scale, from nothing to most: uint8 ``[256, 4]``. To interpolate each pixel takes long."""
     at, *channels = zip(*ANCHORS, strict=True)
     shares = np.linspace(0, 1, _STEPS + 1)
-    colours = np.stack([np.interp(shares, at, channel) for channel in channels], -1)
-    colours[:, 3] *= 255
-    return colours.round().astype(np.uint8)
+    made = np.stack([np.interp(shares, at, channel) for channel in channels], -1)
+    made[:, 3] *= 255
+    return made.round().astype(np.uint8)
 
 
 def hottest(cells: npt.NDArray[np.float32]) -> int:

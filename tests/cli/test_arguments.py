@@ -100,6 +100,7 @@ SENSELESS: dict[str, list[list[str]]] = {
     "stream": [["x"]],
     "batch": [[], ["x"], ["x", "--out=x.csv", "--journal=x.csv"]],
     "report": [[]],
+    "explain": [[], ["x"], ["x", "--out=-"], ["-", "-", "--out=x"], ["x", "--out=x.pdf"]],
     "similar": [
         [],
         ["x"],

@@ -404,8 +404,8 @@ def test_hostile_names_stay_text(
     for row, ending in zip(rows, "ab", strict=True):
         names = ("label", "spanish_name", "family", "genus")
         row.update(dict.fromkeys(names, HOSTILE + ending))
-    names = (HOSTILE, "taken", "")
-    sets = dumps([Confusions(name, (2, 2), {(0, 1): 1}) for name in names])
+    counts = [Confusions(name, (2, 2), {(0, 1): 1}) for name in (HOSTILE, "taken", "")]
+    sets = dumps(counts)
     told = properties | {"labels": json.dumps(rows), "confusion": sets, "model_name": HOSTILE}
     (tmp_path / "m.onnx").write_bytes(onnx_file(told))
     ids = [str(row["class_id"]) for row in rows]

@@ -26,7 +26,15 @@ def test_the_hottest_cell_ends_the_scale_and_what_speaks_against_is_transparent(
 
 
 def test_only_the_proportions_count() -> None:
-    assert np.array_equal(heat_rgba(CELLS), heat_rgba(CELLS / np.float32(64)))
+    assert np.array_equal(heat_rgba(CELLS), heat_rgba(CELLS * np.float32(64)))
+
+
+def test_next_to_nothing_does_not_look_like_a_reason() -> None:
+    """Full colours from a logit on: 2.5 of them are in ``CELLS``."""
+    opacity = [heat_rgba(CELLS * np.float32(share))[1, 2, 3] for share in (1, 0.5, 0.2, 0.02)]
+    assert opacity[0] == opacity[1] == round(0.72 * 255)
+    assert 100 < opacity[2] < 150
+    assert opacity[3] < 25
 
 
 @pytest.mark.parametrize("level", [0, -3])
@@ -36,7 +44,7 @@ def test_a_map_that_speaks_for_nothing_is_transparent(level: int) -> None:
 
 def test_enlarged_it_changes_smoothly() -> None:
     small = np.zeros((7, 7), np.float32)
-    small[3, 3] = 5
+    small[3, 3] = 500
     large = heat_rgba(small, (140, 70)).astype(int)
     assert large.shape == (70, 140, 4)
     assert large[35, 70, 3] == large[..., 3].max() > 150

@@ -15,6 +15,12 @@ function hottest(cells) {
   return 3 * third(down) + third(across);
 }
 
+/** What speaks for a class in all, in logits; below 1, the colours are paler (`web/heat.py`). */
+function speaking(cells) {
+  const all = cells.flat();
+  return all.reduce((sum, cell) => sum + Math.max(cell, 0), 0) / all.length;
+}
+
 /**
  * Draws a heat map on `canvas`, which gets the proportions of its photo of `width` x `height`:
  * `cells` (rows of numbers) smoothly over `area` (left, top, right, bottom), in the colours of
@@ -49,10 +55,10 @@ function drawHeat(canvas, { cells, area }, { width, height }, scale) {
 
   const turned = (rows) => rows[0].map((_, column) => rows.map((row) => row[column]));
   const heat = turned(turned(cells.map(enlarged)).map(enlarged)).flat();
-  const hottest = Math.max(...cells.flat());
+  const end = Math.max(...cells.flat()) * Math.max(1, 1 / speaking(cells));
   const image = new ImageData(side, side);
   heat.forEach((warm, pixel) => {
-    const share = hottest > 0 ? Math.min(Math.max(warm / hottest, 0), 1) : 0;
+    const share = end > 0 ? Math.min(Math.max(warm / end, 0), 1) : 0;
     const next = Math.max(scale.findIndex(([at]) => at >= share), 1);
     const [[from, ...low], [to, ...high]] = [scale[next - 1], scale[next]];
     const part = (share - from) / (to - from);

@@ -322,7 +322,7 @@
       return;
     }
     const { cells } = map.explanation;
-    const speaks = cells.flat().some((cell) => cell > 0);
+    const speaks = speaking(cells) > 0.1; // else there is no colour to be seen
     const where = words.places.split("|")[hottest(cells)];
     const said = fill(speaks ? words.spoke_where : words.nothing_spoke, { label, where });
     drawHeat(photo.one("canvas"), map.explanation, map, scale);
