@@ -277,7 +277,7 @@ def test_a_file_comes_before_a_species(flowers: Run, sample: Path, tmp_path: Pat
     ("words", "said"),
     [
         (["roze", "daffodil"], "the model has no class 'roze': did you mean rose"),
-        (["rose", "iris"], "no class 'iris': did you mean bearded iris, Iris germanica, "),
+        (["rose", "iris"], "no class 'iris': did you mean yellow iris, Iris pseudacorus, "),
         (["rose", "no/such photo.jpg"], "there is no file 'no/such photo.jpg', and"),
         (["rose", "."], "'.' is a folder, and the model has no class '.'"),
         (["rose", "rosa"], "'rose' and 'rosa' are one species, rose: name another"),
