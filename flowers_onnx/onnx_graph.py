@@ -9,6 +9,7 @@ more output for it, and nothing of the onnx package to get it.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,13 +23,15 @@ from flowers_onnx.onnx_file import fields, varint
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of GraphProto
 _INPUTS, _OUTPUTS, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
-_ATTRIBUTE_NAME, _INT = 1, 3  # of AttributeProto
+_ATTRIBUTE_NAME, _FLOAT_VALUE, _INT = 1, 2, 3  # of AttributeProto
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
 
 _FLOAT = 1  # TensorProto.FLOAT
 #: What is read of TensorProto.DataType.
 _TYPES = {_FLOAT: "<f4", 3: "i1"}
-_MEAN, _LINEAR = "GlobalAveragePool", "Gemm"
+_MEAN, _LINEAR, _SOFTMAX = "GlobalAveragePool", "Gemm", "Softmax"
+_SCALING = "Mul"  # by a temperature
+_NOT_THIS_KIND = f"it doesn't end in {_MEAN}, {_LINEAR} and {_SOFTMAX}"
 #: What may stand between the mean and the linear layer, since it changes no number.
 _RESHAPING = {"Squeeze", "Flatten", "Reshape", "Identity"}
 
@@ -77,14 +80,14 @@ def with_output(model: bytes, name: str) -> bytes:
     return model + _bytes(_GRAPH, _bytes(_OUTPUT, value))
 
 
-def read_head(model: bytes) -> Head:
-    """The end of the network of a serialised ``ModelProto``.
+def read_head(model: bytes, output: str) -> Head:
+    """The end of the network of a serialised ``ModelProto``: all that makes ``output``.
 
     Raises ``ValueError`` where it isn't one of this kind, or ``model`` is no such file.
     """
     try:
-        return _Graph(model).head()
-    except (LookupError, UnicodeDecodeError) as error:
+        return _Graph(model).head(output)
+    except (LookupError, UnicodeDecodeError, OverflowError) as error:
         raise ValueError("no such network") from error
 
 
@@ -113,16 +116,31 @@ class _Graph:
                 self._read(self._file.tell() + length)
         self._makers = {name: node for node in self._nodes for name in node.outputs}
 
-    def head(self) -> Head:
-        means = [node for node in self._nodes if node.kind == _MEAN]
-        linear = [node for node in self._nodes if node.kind == _LINEAR]
-        for node in linear:
-            mean = self._makers.get(node.inputs[0])
-            while mean and mean.kind in _RESHAPING:
-                mean = self._makers.get(mean.inputs[0])
-            if mean in means:
-                return self._head(mean, node)
-        raise ValueError(f"no {_MEAN} in front of a {_LINEAR}")
+    def head(self, output: str) -> Head:
+        """The way back from ``output``: softmax, temperature, linear layer, mean, map."""
+        softmax = self._maker(output, {_SOFTMAX})
+        linear = self._maker(self._unscaled(softmax.inputs[0]), {_LINEAR})
+        mean = self._maker(linear.inputs[0], {*_RESHAPING, _MEAN})
+        while mean.kind in _RESHAPING:
+            mean = self._maker(mean.inputs[0], {*_RESHAPING, _MEAN})
+        return self._head(mean, linear)
+
+    def _maker(self, name: str, kinds: set[str]) -> _Node:
+        node = self._makers.get(name)
+        if node is None or node.kind not in kinds:
+            raise ValueError(_NOT_THIS_KIND)
+        return node
+
+    def _unscaled(self, name: str) -> str:
+        """What one positive number was multiplied with, if that is so."""
+        node = self._makers.get(name)
+        if node is None or node.kind != _SCALING:
+            return name
+        source, factor = sorted(node.inputs, key=lambda one: one not in self._makers)
+        scale = self.tensor(factor)
+        if scale.size != 1 or not scale.min() > 0:
+            raise ValueError(_NOT_THIS_KIND)
+        return source
 
     def tensor(self, name: str) -> npt.NDArray[Any]:
         """A constant; raises ``LookupError`` or ``ValueError``."""
@@ -138,8 +156,11 @@ class _Graph:
         weights, bias = (self.tensor(name) for name in linear.inputs[1:3])
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError(f"the {_LINEAR} isn't in float32")
-        if self._attributes(linear).get("transB"):
+        given = self._attributes(linear)
+        if given.pop("transB", 0):
             weights = weights.T
+        if given.pop("alpha", 1) != 1 or given.pop("beta", 1) != 1 or any(given.values()):
+            raise ValueError(f"the {_LINEAR} is an odd one")
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise ValueError(f"the {_LINEAR} has other shapes")
         return Head(mean.inputs[0], weights, bias)
@@ -152,15 +173,17 @@ class _Graph:
             elif number == _INITIALIZER:
                 self._tensors.append((file.tell(), file.tell() + length))
 
-    def _attributes(self, node: _Node) -> dict[str, int]:
-        """The names of its attributes and their values, 0 for what is no whole number."""
+    def _attributes(self, node: _Node) -> dict[str, float]:
+        """The names of its attributes and their numbers, 0 for what is none."""
         found = {}
         for begin, end in node.attributes:
             self._file.seek(begin)
-            name, value = "", 0
+            name, value = "", 0.0
             for number, _, content in fields(self._file, end):
                 if number == _ATTRIBUTE_NAME:
                     name = self._file.read(content).decode()
+                elif number == _FLOAT_VALUE:
+                    (value,) = struct.unpack("<f", content.to_bytes(4, "little"))
                 elif number == _INT:
                     value = content
             found[name] = value

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from flowers_onnx.errors import ModelError
 from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.onnx_graph import read_head, read_tensors
+from flowers_onnx.runtime import OUTPUT
 
 _PROTOTYPES, _CENTRE = "known/prototypes", "known/centre"
 #: How far photos are from their middle, in lengths of that from 0: 2.8 in the model that ships,
@@ -46,7 +47,7 @@ class Likeness:
         except OSError as error:
             raise ModelError(f"can't read the model {info.path}: {error.strerror}") from error
         try:
-            head = read_head(content)
+            head = read_head(content, OUTPUT)
             prototypes, centre = read_tensors(content, _PROTOTYPES, _CENTRE)
             typical = _typical(prototypes.astype(np.float64), centre.astype(np.float64))
             logits = typical @ head.weights + head.bias

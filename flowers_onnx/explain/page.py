@@ -51,6 +51,7 @@ class Page:
     def _card(self, photo: Explained) -> str:
         words, explanation = self._words, photo.explanation
         prediction, candidate = explanation.prediction, explanation.candidate
+        speaks = words.text("speaks", label=candidate.label)
         name, marked = safe(display_path(photo.name)), words.text("heat_alt", label=candidate.label)
         small = heat.heat_rgba(explanation.heat.cells, (_HEAT_SIDE, _HEAT_SIDE))
         over = Image.fromarray(small, "RGBA")
@@ -63,7 +64,7 @@ class Page:
             f'<img src="{data_url(Image.fromarray(photo.pixels))}" alt="{name}" '
             f'width="{SIDE}" height="{SIDE}">'
             f'<img class="heat" src="{data_url(over)}" alt="{marked}"></div>'
-            f"<figcaption><bdi>{name}</bdi></figcaption></figure>\n"
+            f"<figcaption>{speaks} · <bdi>{name}</bdi></figcaption></figure>\n"
             f'<div class="names">{self._heading(photo)}<ol>{names}</ol></div>\n</section>\n'
         )
 

@@ -20,6 +20,7 @@ from flowers_onnx import Classifier, Failure
 from flowers_onnx.compare.likeness import Likeness
 from flowers_onnx.onnx_graph import read_head
 from flowers_onnx.results import Query
+from flowers_onnx.runtime import OUTPUT
 
 #: As `export/lib/training_set.py` has it.
 PART, FEW = 12, 5
@@ -33,7 +34,9 @@ def main(*folders: str) -> None:
     means, wrong = _asked(classifier, [*map(Path, folders)])
     likeness = Likeness.of(classifier.info)
     assert likeness is not None
-    weights = read_head(Path(classifier.info.path).read_bytes()).weights.T.astype(np.float64)
+    weights = read_head(Path(classifier.info.path).read_bytes(), OUTPUT).weights.T.astype(
+        np.float64
+    )
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     classes = range(len(classifier.info.labels))
     typical = np.array([[likeness.alike(a, b) for b in classes] for a in classes])
