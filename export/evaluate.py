@@ -1,14 +1,15 @@
 """Measure a model on labelled photos, from file to label, as users run it.
 
     python export/evaluate.py DATA [--model FILE] [--before FILE] [--split valid]
-        [--also FOLDER,... [--sources NAME,...] [--calibration]] [--out evaluation]
+        [--also FOLDER,... [--sources NAME,...] [--calibration]] [--keep] [--out evaluation]
 
 ``DATA/<split>/<class_id>/*`` holds the photos. ``--before`` measures another model file beside it.
 ``--also`` adds folders ``FOLDER/<class_id>/*`` from elsewhere, by source where an ``index.csv`` in
 or beside them tells it; only some with ``--sources``; only what training keeps out with
 ``--calibration``. Prints tables, and writes them with all figures to ``evaluation.md`` and
-``evaluation.json`` in the folder ``--out``, beside ``confusion.png`` of the split. Needs the
-installed ``flowers_onnx`` and, for the picture, matplotlib; no TensorFlow.
+``evaluation.json`` in the folder ``--out``, beside ``confusion.png`` of the split. ``--keep`` puts
+into the model file what it took the photos for, which ``flowers compare`` shows. Needs the
+installed ``flowers_onnx`` and, for the picture, matplotlib, for ``--keep`` onnx; no TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import fire
 import numpy as np
 
 from flowers_onnx import Classifier
+from flowers_onnx.confusion import ELSEWHERE, Confusions, confusions_of
 from lib.command_line import words
 from lib.dataset import Photo, collected_photos, list_photos
 from lib.scores import Answers, ask, by_source, figures, shared_ids
@@ -31,6 +33,8 @@ from lib.training_set import calibration_part
 
 #: So many classes have a row of their own: those where models differ most, then the worst.
 ROWS = 20
+#: A side of the picture of confusions, at most: that of 1,000 classes would take a gigabyte.
+MOST_INCHES = 30
 
 
 def evaluate(
@@ -42,6 +46,7 @@ def evaluate(
     also: str = "",
     sources: str = "",
     calibration: bool = False,
+    keep: bool = False,
     out: str = "evaluation",
 ) -> None:
     """Classify photos and report how often and how surely that was right.
@@ -51,23 +56,26 @@ def evaluate(
         also: folders of photos from elsewhere, ``FOLDER/<class_id>/*``
         sources: only these sources of them
         calibration: only those of them that training keeps out, one in twelve
+        keep: have the model file say what it took the photos for
     """
     classifiers = [Classifier(file or None) for file in ([before] if before else []) + [model]]
     ids = shared_ids("evaluate", [classifier.info for classifier in classifiers])
     sets = {split: (Path(data) / split, list_photos(Path(data), split, ids))}
     for name in words(also):
         photos = elsewhere(Path(name), ids, set(words(sources)), calibration=calibration)
-        sets[name] = (Path(name), photos)
+        if photos or not (calibration and Path(name).is_dir()):
+            sets[name] = (Path(name), photos)
+        else:
+            print(f"evaluate: training keeps out no photo of {name}", file=sys.stderr)
     for folder, photos in sets.values():
         check(folder, photos, ids)
 
     names = [label.label for label in classifiers[-1].info.labels]
     report: list[dict[str, Any]] = []
-    answers: list[Answers] = []
+    last: dict[str, Answers] = {}
     for name, (_, photos) in sets.items():
         answers = [ask(classifier, photos) for classifier in classifiers]
-        if name == split:
-            first = answers[-1]
+        last[name] = answers[-1]
         report.append({"set": name, "models": [_measured(one, names) for one in answers]})
     models = [classifier.info.id for classifier in classifiers]
     folder = Path(out)
@@ -75,7 +83,23 @@ def evaluate(
     if importlib.util.find_spec("matplotlib") is None:
         print("evaluate: no picture without matplotlib", file=sys.stderr)
     else:
-        draw_confusion(first.truth, first.probabilities.argmax(1), names, folder)
+        draw_confusion(last[split].truth, last[split].probabilities.argmax(1), names, folder)
+    if keep:
+        from lib.model_metadata import write_confusion
+
+        file = Path(classifiers[-1].info.path)
+        write_confusion(file, _confusions(split, last, len(names)))
+        print(f"evaluate: {file} says what it took these photos for", file=sys.stderr)
+
+
+def _confusions(split: str, found: dict[str, Answers], classes: int) -> list[Confusions]:
+    """Of the split, and of all photos from elsewhere together."""
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    for name, one in found.items():
+        named = one.probabilities.argmax(1).tolist()
+        its = pairs.setdefault(split if name == split else ELSEWHERE, [])
+        its += zip(one.truth.tolist(), named, strict=True)
+    return [confusions_of(name, its, classes) for name, its in pairs.items()]
 
 
 def elsewhere(folder: Path, ids: list[str], sources: set[str], *, calibration: bool) -> list[Photo]:
@@ -185,7 +209,7 @@ def draw_confusion(
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, (truth, predicted), 1)
     matrix /= np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(6, len(names) / 8)
+    side = min(max(6, len(names) / 8), MOST_INCHES)
     figure, axis = pyplot.subplots(figsize=(side, side), layout="constrained")
     axis.imshow(matrix, cmap="viridis")
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=5)

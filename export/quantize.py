@@ -110,6 +110,7 @@ def main(
                 metrics=metrics,
                 rejection=None,
                 prediction_set=None,
+                confusion=None,
             ),
         )
         onnx_gates.check(quantized)

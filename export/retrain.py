@@ -1,4 +1,4 @@
-"""From photos to a model that is measured: train, convert, quantise, reject, verify.
+"""From photos to a model that is measured: train, convert, quantise, reject, evaluate, verify.
 
     python export/retrain.py DATA --out run/1.1
         [--labels labels.json] [--name flowers] [--version 1.0]
@@ -133,6 +133,7 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
         str(out / f"flowers{end}") for end in (".keras", "-fp32.onnx", "-int8.onnx")
     )
     report = out / "verify.json"
+    measured = [data, *_flags({"also": flags.get("also", "")}), "--calibration", "--keep"]
     convert = [keras, data, "--labels", names, *_flags(told), "--out", fp32]
     verify = [data, "--keras_model", keras, "--fp32", fp32, "--int8", int8]
     verify += ["--ship", str(out / "flowers.onnx"), "--out", str(report)]
@@ -147,6 +148,10 @@ def _steps(root: Path, out: Path, flags: dict[str, str], told: dict[str, str]) -
         *(
             Step("rejection.py", ["add", file, data, *_flags(others), "--out", file], made)
             for file, made in ((fp32, "flowers-fp32.onnx"), (int8, INT8))
+        ),
+        *(
+            Step("evaluate.py", [*measured, "--model", file, "--out", str(out / made)], made)
+            for file, made in ((fp32, "evaluation-fp32"), (int8, "evaluation-int8"))
         ),
         Step("verify.py", verify, "flowers.onnx", lambda: _ships_anyway(report)),
     ]

@@ -14,7 +14,7 @@ from flowers_onnx.metadata import ModelInfo, read_info
 from flowers_onnx.onnx_graph import Head, read_head, with_output
 from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Candidate, Prediction
-from flowers_onnx.runtime import Answer, Session
+from flowers_onnx.runtime import OUTPUT, Answer, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,12 @@ def _read(info: ModelInfo) -> tuple[bytes, Head]:
     except OSError as error:
         raise ModelError(f"can't read the model {info.path}: {error.strerror}") from error
     try:
-        return content, read_head(content)
+        head = read_head(content, OUTPUT)
+        if head.bias.size != len(info.labels):
+            raise ValueError("its last layer has another number of classes")
     except ValueError as error:
         raise ModelError(f"{info.path} can't be explained: {error}") from error
+    return content, head
 
 
 def _spread(cells: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from flowers_onnx.errors import ModelError
 from flowers_onnx.onnx_file import read_properties
+
+if TYPE_CHECKING:  # seldom needed
+    from flowers_onnx.confusion import Confusions
 
 #: The metadata schema that this version reads; ``export/convert.py`` writes it.
 SCHEMA = "1"
@@ -90,7 +93,8 @@ class SetRule:
 class ModelInfo:
     """The metadata of one model file; ``labels`` are in the order of the network's output.
 
-    ``rejection`` and ``prediction_set`` are ``None`` in a file that has no such rule.
+    ``rejection`` and ``prediction_set`` are ``None`` in a file that has no such rule;
+    ``confusion`` is what its evaluation left, as it stands in the file.
     """
 
     path: str
@@ -104,6 +108,7 @@ class ModelInfo:
     metrics: dict[str, Any]
     rejection: Rejection | None = None
     prediction_set: SetRule | None = None
+    confusion: str | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:
@@ -119,6 +124,20 @@ class ModelInfo:
         from flowers_onnx.names import find_class  # seldom needed
 
         return find_class(self.labels, name)
+
+    def confusions(self) -> tuple[Confusions, ...]:
+        """What the model took the photos of its evaluation for; empty in a file without it.
+
+        Raises ``ModelError`` for what is no such thing: it isn't looked at before.
+        """
+        from flowers_onnx.confusion import loads  # seldom needed
+
+        if self.confusion is None:
+            return ()
+        try:
+            return loads(self.confusion, len(self.labels))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"the metadata of {self.path} is broken: {error!r}") from error
 
 
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:
@@ -145,6 +164,7 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
             metrics=_json(properties.get("metrics", "{}")),
             rejection=_rejection(properties),
             prediction_set=_set_rule(properties),
+            confusion=properties.get("confusion"),
         )
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"the metadata of {path} is broken: {error!r}") from error

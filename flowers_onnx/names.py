@@ -34,7 +34,9 @@ def find_class(labels: Sequence[Label], name: str) -> int:
             ids = ", ".join(f"{labels[i].class_id} ({labels[i].label})" for i in found)
             raise UsageError(f"{name!r} means several classes; give an id: {ids}")
     spelled = {_plain(known): known for label in labels for known in _names(label)}
-    close = difflib.get_close_matches(_plain(name), spelled, _SHOWN)
+    wanted = f" {_plain(name)} "
+    close = [one for one in spelled if wanted in f" {one} "][:_SHOWN]
+    close = close or difflib.get_close_matches(_plain(name), spelled, _SHOWN)
     hint = f"did you mean {', '.join(spelled[one] for one in close)}? " if close else ""
     raise UsageError(f"the model has no class {name!r}: {hint}flowers labels lists all")
 

@@ -49,7 +49,7 @@ def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, bool, int]]:
     """The fields of a serialised message, from here to ``end``: number, whether bytes, value.
 
     The value of bytes (a text, a message, packed numbers) is their length: ``file`` stands at
-    them, and they may be read or left. Else it is a varint; fixed numbers are passed over.
+    them, and they may be read or left. Else it is a varint, or the bits of a fixed number.
     Raises ``ValueError`` or ``IndexError`` for what is no message.
     """
     while file.tell() < end:
@@ -65,15 +65,15 @@ def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, bool, int]]:
         elif wire == _VARINT:
             yield field, False, varint(file)
         elif wire in (_FIXED64, _FIXED32):
-            file.seek(8 if wire == _FIXED64 else 4, os.SEEK_CUR)
+            yield field, False, int.from_bytes(file.read(8 if wire == _FIXED64 else 4), "little")
         else:
             raise ValueError(f"wire type {wire}")
 
 
 def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
     """The key-value pairs of a serialised ``ModelProto``; skips the graph unread."""
-    for field, _, length in fields(file, size):
-        if field == _METADATA_PROPS and length <= _MAX_ENTRY:
+    for field, is_bytes, length in fields(file, size):
+        if field == _METADATA_PROPS and is_bytes and length <= _MAX_ENTRY:
             entry = _strings(file, file.tell() + length)
             yield entry.get(_KEY, ""), entry.get(_VALUE, "")
 

@@ -1,4 +1,4 @@
-"""What a heat map needs of an ONNX graph: its last map, and the layer behind it.
+"""What is read of an ONNX graph: its last map and the layer behind it, and constants.
 
 A network of this kind ends in a mean over the cells of a map and one linear layer, which gives
 the logits. So each logit is the mean over cells of what that layer gives for the cell alone
@@ -9,8 +9,10 @@ more output for it, and nothing of the onnx package to get it.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +23,15 @@ from flowers_onnx.onnx_file import fields, varint
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of GraphProto
 _INPUTS, _OUTPUTS, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
-_ATTRIBUTE_NAME, _INT = 1, 3  # of AttributeProto
+_ATTRIBUTE_NAME, _FLOAT_VALUE, _INT = 1, 2, 3  # of AttributeProto
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of TensorProto
 
 _FLOAT = 1  # TensorProto.FLOAT
-_MEAN, _LINEAR = "GlobalAveragePool", "Gemm"
+#: What is read of TensorProto.DataType.
+_TYPES = {_FLOAT: "<f4", 3: "i1"}
+_MEAN, _LINEAR, _SOFTMAX = "GlobalAveragePool", "Gemm", "Softmax"
+_SCALING = "Mul"  # by a temperature
+_NOT_THIS_KIND = f"it doesn't end in {_MEAN}, {_LINEAR} and {_SOFTMAX}"
 #: What may stand between the mean and the linear layer, since it changes no number.
 _RESHAPING = {"Squeeze", "Flatten", "Reshape", "Identity"}
 
@@ -59,10 +65,10 @@ class _Tensor:
     shape: list[int] = field(default_factory=list)
     data: bytes = b""
 
-    def values(self) -> npt.NDArray[np.float32]:
-        if self.kind != _FLOAT:
-            raise ValueError(f"the {_LINEAR} isn't in float32")
-        return np.frombuffer(self.data, "<f4").reshape(self.shape)
+    def values(self) -> npt.NDArray[Any]:
+        if self.kind not in _TYPES:
+            raise ValueError(f"{self.name} is neither float32 nor int8")
+        return np.frombuffer(self.data, _TYPES[self.kind]).reshape(self.shape)
 
 
 def with_output(model: bytes, name: str) -> bytes:
@@ -74,15 +80,27 @@ def with_output(model: bytes, name: str) -> bytes:
     return model + _bytes(_GRAPH, _bytes(_OUTPUT, value))
 
 
-def read_head(model: bytes) -> Head:
-    """The end of the network of a serialised ``ModelProto``.
+def read_head(model: bytes, output: str) -> Head:
+    """The end of the network of a serialised ``ModelProto``: all that makes ``output``.
 
     Raises ``ValueError`` where it isn't one of this kind, or ``model`` is no such file.
     """
     try:
-        return _Graph(model).head()
-    except (LookupError, UnicodeDecodeError) as error:
+        return _Graph(model).head(output)
+    except (LookupError, UnicodeDecodeError, OverflowError) as error:
         raise ValueError("no such network") from error
+
+
+def read_tensors(model: bytes, *names: str) -> list[npt.NDArray[Any]]:
+    """Constants of the graph of a serialised ``ModelProto``, in float32 or int8.
+
+    Raises ``ValueError`` where one of them is missing or of another type.
+    """
+    try:
+        graph = _Graph(model)
+        return [graph.tensor(name) for name in names]
+    except (LookupError, UnicodeDecodeError) as error:
+        raise ValueError("no such constants") from error
 
 
 class _Graph:
@@ -98,21 +116,51 @@ class _Graph:
                 self._read(self._file.tell() + length)
         self._makers = {name: node for node in self._nodes for name in node.outputs}
 
-    def head(self) -> Head:
-        means = [node for node in self._nodes if node.kind == _MEAN]
-        linear = [node for node in self._nodes if node.kind == _LINEAR]
-        for node in linear:
-            mean = self._makers.get(node.inputs[0])
-            while mean and mean.kind in _RESHAPING:
-                mean = self._makers.get(mean.inputs[0])
-            if mean in means:
-                return self._head(mean, node)
-        raise ValueError(f"no {_MEAN} in front of a {_LINEAR}")
+    def head(self, output: str) -> Head:
+        """The way back from ``output``: softmax, temperature, linear layer, mean, map."""
+        softmax = self._maker(output, {_SOFTMAX})
+        linear = self._maker(self._unscaled(softmax.inputs[0]), {_LINEAR})
+        mean = self._maker(linear.inputs[0], {*_RESHAPING, _MEAN})
+        while mean.kind in _RESHAPING:
+            mean = self._maker(mean.inputs[0], {*_RESHAPING, _MEAN})
+        return self._head(mean, linear)
+
+    def _maker(self, name: str, kinds: set[str]) -> _Node:
+        node = self._makers.get(name)
+        if node is None or node.kind not in kinds:
+            raise ValueError(_NOT_THIS_KIND)
+        return node
+
+    def _unscaled(self, name: str) -> str:
+        """What one positive number was multiplied with, if that is so."""
+        node = self._makers.get(name)
+        if node is None or node.kind != _SCALING:
+            return name
+        source, factor = sorted(node.inputs, key=lambda one: one not in self._makers)
+        scale = self.tensor(factor)
+        if scale.size != 1 or not scale.min() > 0:
+            raise ValueError(_NOT_THIS_KIND)
+        return source
+
+    def tensor(self, name: str) -> npt.NDArray[Any]:
+        """A constant; raises ``LookupError`` or ``ValueError``."""
+        for begin, end in self._tensors:
+            # To look at each of the fields of hundreds takes longer than all else here.
+            if self._model.find(name.encode(), begin, end) >= 0:
+                tensor = self._read_tensor(begin, end)
+                if tensor.name == name:
+                    return tensor.values()
+        raise LookupError(name)
 
     def _head(self, mean: _Node, linear: _Node) -> Head:
-        weights, bias = (self._tensor(name) for name in linear.inputs[1:3])
-        if self._attributes(linear).get("transB"):
+        weights, bias = (self.tensor(name) for name in linear.inputs[1:3])
+        if weights.dtype != np.float32 or bias.dtype != np.float32:
+            raise ValueError(f"the {_LINEAR} isn't in float32")
+        given = self._attributes(linear)
+        if given.pop("transB", 0):
             weights = weights.T
+        if given.pop("alpha", 1) != 1 or given.pop("beta", 1) != 1 or any(given.values()):
+            raise ValueError(f"the {_LINEAR} is an odd one")
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise ValueError(f"the {_LINEAR} has other shapes")
         return Head(mean.inputs[0], weights, bias)
@@ -125,28 +173,21 @@ class _Graph:
             elif number == _INITIALIZER:
                 self._tensors.append((file.tell(), file.tell() + length))
 
-    def _attributes(self, node: _Node) -> dict[str, int]:
-        """The names of its attributes and their values, 0 for what is no whole number."""
+    def _attributes(self, node: _Node) -> dict[str, float]:
+        """The names of its attributes and their numbers, 0 for what is none."""
         found = {}
         for begin, end in node.attributes:
             self._file.seek(begin)
-            name, value = "", 0
+            name, value = "", 0.0
             for number, _, content in fields(self._file, end):
                 if number == _ATTRIBUTE_NAME:
                     name = self._file.read(content).decode()
+                elif number == _FLOAT_VALUE:
+                    (value,) = struct.unpack("<f", content.to_bytes(4, "little"))
                 elif number == _INT:
                     value = content
             found[name] = value
         return found
-
-    def _tensor(self, name: str) -> npt.NDArray[np.float32]:
-        for begin, end in self._tensors:
-            # To look at each of the fields of hundreds takes longer than all else here.
-            if self._model.find(name.encode(), begin, end) >= 0:
-                tensor = self._read_tensor(begin, end)
-                if tensor.name == name:
-                    return tensor.values()
-        raise LookupError(name)
 
     def _read_tensor(self, begin: int, end: int) -> _Tensor:
         self._file.seek(begin)

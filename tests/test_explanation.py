@@ -6,16 +6,18 @@ import contextlib
 import copy
 import os
 import pickle
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import constant_model
+from models import constant_model, field, head_model, number, varint
 from PIL import Image, ImageDraw
 from support import posix
 
@@ -31,17 +33,18 @@ from flowers_onnx import (
 )
 from flowers_onnx.onnx_file import find_model
 from flowers_onnx.onnx_graph import read_head, with_output
+from flowers_onnx.runtime import OUTPUT
 
 
 def drawings(count: int) -> list[Image.Image]:
     """Pictures of any size and content."""
     random = np.random.default_rng(13)
     made = []
-    for number in range(count):
+    for shape in range(count):
         width, height = random.integers(60, 400, 2).tolist()
         image = Image.new("RGB", (width, height), tuple(random.integers(0, 256, 3).tolist()))
         draw = ImageDraw.Draw(image)
-        for _ in range(number % 7 + 1):
+        for _ in range(shape % 7 + 1):
             left, top = random.integers(0, 200, 2).tolist()
             size, colour = int(random.integers(5, 150)), tuple(random.integers(0, 256, 3).tolist())
             draw.ellipse((left, top, left + size, top + size), fill=colour)
@@ -186,7 +189,7 @@ def test_after_a_fork(sample: Path) -> None:
 
 def test_features_are_the_mean_of_the_map(classifier: Classifier, sample: Path) -> None:
     content = Path(find_model()).read_bytes()
-    head = read_head(content)
+    head = read_head(content, OUTPUT)
     session = onnxruntime.InferenceSession(with_output(content, head.map))
     pixels = np.random.default_rng(3).integers(0, 256, (1, 208, 208, 3), np.uint8)
     last, features = session.run([head.map, "features"], {"image": pixels})
@@ -198,23 +201,58 @@ def test_features_are_the_mean_of_the_map(classifier: Classifier, sample: Path) 
 
 def test_another_output_is_a_hundred_bytes() -> None:
     content = Path(find_model()).read_bytes()
-    assert 0 < len(with_output(content, read_head(content).map)) - len(content) < 100
+    assert 0 < len(with_output(content, read_head(content, OUTPUT).map)) - len(content) < 100
 
 
 def test_a_network_of_another_kind(tmp_path: Path, sample: Path) -> None:
     model = constant_model(tmp_path / "constant.onnx", [1 / 102] * 102, [1, 102])
     classifier = Classifier(model)
-    with pytest.raises(ModelError, match=r"constant\.onnx can't be explained: no Glob"):
+    with pytest.raises(ModelError, match=r"constant\.onnx can't be explained: it doesn't end in"):
         classifier.explain(sample)
     with pytest.raises(ModelError, match=r"constant\.onnx needs the output 'features'"):
         classifier.embed(sample)
     assert classifier.classify(sample).top
 
 
+def alpha(value: float) -> bytes:
+    return field(1, b"alpha") + varint(2 << 3 | 5) + struct.pack("<f", value) + number(20, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"gemms": 2}, "it doesn't end in GlobalAveragePool, Gemm and Softmax"),
+        ({"gate": True}, "it doesn't end in GlobalAveragePool, Gemm and Softmax"),
+        ({"factor": -1}, "it doesn't end in GlobalAveragePool, Gemm and Softmax"),
+        ({"attributes": [alpha(-1)]}, "the Gemm is an odd one"),
+        ({"attributes": [alpha(2)]}, "the Gemm is an odd one"),
+    ],
+)
+def test_a_map_of_something_else_is_none(
+    tmp_path: Path, sample: Path, options: dict[str, Any], why: str
+) -> None:
+    """A mean and a linear layer are in all of these, but do not end in the probabilities."""
+    classifier = Classifier(head_model(tmp_path / "m.onnx", **options))
+    assert classifier.classify(sample).top
+    with pytest.raises(ModelError, match=why):
+        classifier.explain(sample)
+
+
+@pytest.mark.parametrize("options", [{}, {"factor": 0.3}, {"attributes": [alpha(1)]}])
+def test_any_network_of_this_kind_is_explained(
+    tmp_path: Path, sample: Path, options: dict[str, Any]
+) -> None:
+    classifier = Classifier(head_model(tmp_path / "m.onnx", **options))
+    every = [classifier.explain(sample, str(label.class_id)) for label in classifier.info.labels]
+    found = np.log([one.candidate.confidence for one in every])
+    logits = np.array([one.heat.logit for one in every])
+    assert np.ptp(found - logits * options.get("factor", 1)) < 1e-3
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_head_or_none(content: bytes) -> None:
     with contextlib.suppress(ValueError):  # and nothing else
-        read_head(content)
+        read_head(content, OUTPUT)
         pytest.fail("there is no head in it")
 
 
@@ -222,7 +260,7 @@ def test_any_bytes_are_a_head_or_none(content: bytes) -> None:
 def test_a_damaged_file_is_a_head_or_none(damage: Callable[..., bytes], at: int, by: int) -> None:
     content = damage(at, by)
     try:
-        head = read_head(content)
+        head = read_head(content, OUTPUT)
     except ValueError:
         return
     assert head.weights.shape[1:] == head.bias.shape

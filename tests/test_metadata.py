@@ -13,6 +13,7 @@ from models import onnx_file
 from support import Run
 
 from flowers_onnx import Classifier, ModelError
+from flowers_onnx.confusion import confusions_of, dumps, loads
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model
 
@@ -106,6 +107,108 @@ def test_broken_metadata(tmp_path: Path, change: dict[str, str], complaint: str)
     path.write_bytes(onnx_file(GOOD | change))
     with pytest.raises(ModelError, match=complaint):
         read_info(path)
+
+
+TWO = GOOD | {"labels": json.dumps([{"class_id": n, "label": f"species {n}"} for n in (1, 2)])}
+
+
+def confused(**changes: object) -> str:
+    return json.dumps([{"name": "valid", "photos": [3, 2], "wrong": [[0, 1, 2]]} | changes])
+
+
+def test_what_photos_were_taken_for(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_file(TWO | {"confusion": confused()}))
+    (found,) = read_info(path).confusions()
+    assert (found.name, found.photos, found.right(0), found.right(1)) == ("valid", (3, 2), 1, 2)
+    assert [found.taken(*pair) for pair in ((0, 1), (1, 0), (0, 0))] == [2, 0, 1]
+    path.write_bytes(onnx_file(TWO))
+    assert read_info(path).confusions() == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "7",
+        '"valid"',
+        "[7]",
+        '{"name": "valid"}',
+        "[" * 100_000,
+        '[{"name": "valid", "photos": [3, 2]}]',
+        confused(name=7),
+        confused(name="a\x1b[2Jb"),
+        confused(photos=[3]),
+        confused(photos=[3, 2, 1]),
+        confused(photos=[3, -2]),
+        confused(photos=[3, 2.5]),
+        confused(photos=[3, True]),
+        confused(photos=[3, float("nan")]),
+        confused(photos="ab"),
+        confused(photos={"0": 3, "1": 2}),
+        confused(photos=None),
+        confused(wrong=[[0, 1]]),
+        confused(wrong=[[0, 1, 2, 3]]),
+        confused(wrong=[[0, 2, 1]]),
+        confused(wrong=[[-1, 0, 1]]),
+        confused(wrong=[[0, 0, 1]]),
+        confused(wrong=[[0, 1, 0]]),
+        confused(wrong=[[0, 1, 4]]),
+        confused(wrong=[[0, 1, 1], [0, 1, 1]]),
+        confused(wrong=["abc"]),
+        confused(wrong=[7]),
+        confused(wrong={"0": 1}),
+        json.dumps(json.loads(confused()) * 2),
+        f"[{'9' * 10_000}]",
+    ],
+)
+def test_broken_confusions_are_told_when_they_are_asked_for(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_file(TWO | {"confusion": text}))
+    info = read_info(path)
+    with pytest.raises(ModelError, match=r"the metadata of .* is broken"):
+        info.confusions()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 4) | st.floats() | st.sampled_from(["valid", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["name", "photos", "wrong"]), inner, max_size=3)
+    ),
+)
+
+
+@given(value=JSON)
+def test_confusions_are_sound_or_refused(value: object) -> None:
+    try:
+        sets = loads(json.dumps(value), 2)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return
+    assert loads(dumps(sets), 2) == sets
+
+
+@given(answers=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))))
+def test_confusions_of_answers_are_read_as_they_were_written(
+    answers: list[tuple[int, int]],
+) -> None:
+    made = confusions_of("ñ", answers, 4)
+    assert loads(dumps([made]), 4) == (made,)
+    for true in range(4):
+        assert made.photos[true] == sum(made.taken(true, named) for named in range(4))
+        assert made.right(true) == answers.count((true, true))
+
+
+def test_the_shipped_files_have_their_evaluation() -> None:
+    for name in ("flowers.onnx", "flowers-int8.onnx", "flowers-fp32.onnx"):
+        info = read_info(Path(__file__).parents[1] / "model" / name)
+        valid, elsewhere = info.confusions()
+        assert (valid.name, sum(valid.photos)) == ("valid", 818)
+        assert (elsewhere.name, sum(elsewhere.photos)) == ("elsewhere", 221)
+    right = sum(map(valid.right, range(102))) / 818
+    assert round(100 * right, 2) == info.metrics.get("top1", 98.41)
 
 
 def test_a_graph_that_onnxruntime_refuses(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ Written here, read by ``flowers_onnx.metadata.read_info``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from flowers_onnx.atomic import replacing
+from flowers_onnx.confusion import Confusions, dumps
 from flowers_onnx.metadata import OPTIONAL_NAMES, SCHEMA, Label, ModelInfo
 from flowers_onnx.text import read_text
 
@@ -38,8 +41,21 @@ def write(model: onnx.ModelProto, info: ModelInfo) -> None:
     for name in ("rejection", "prediction_set"):
         if (rule := getattr(info, name)) is not None:
             props[name] = _json(asdict(rule))
+    if info.confusion is not None:
+        props["confusion"] = info.confusion
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, props)
+
+
+def write_confusion(path: Path, sets: Sequence[Confusions]) -> None:
+    """Have the file say what its model took the photos of ``sets`` for; all else stays."""
+    model = onnx.load(path)
+    others = [entry for entry in model.metadata_props if entry.key != "confusion"]
+    told = onnx.StringStringEntryProto(key="confusion", value=dumps(sets))
+    del model.metadata_props[:]
+    model.metadata_props.extend([*others, told])
+    with replacing(str(path)) as draft:
+        onnx.save(model, draft)
 
 
 def read_labels(path: Path, class_order: list[str] | None = None) -> list[Label]:

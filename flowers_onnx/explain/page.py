@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from string import Template
 
-from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+from PIL import Image
 
 from flowers_onnx import __version__
 from flowers_onnx.explain.photos import SIDE, Explained
@@ -16,9 +14,9 @@ from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.photos import display_path
 from flowers_onnx.results import Candidate, Failure
 from flowers_onnx.web import assets, heat
+from flowers_onnx.web.images import data_url
 from flowers_onnx.web.words import Words, safe
 
-_QUALITY = 80
 #: Pixels a side of the heat map, which is smooth and lies over the photo, enlarged.
 _HEAT_SIDE = 56
 
@@ -53,18 +51,20 @@ class Page:
     def _card(self, photo: Explained) -> str:
         words, explanation = self._words, photo.explanation
         prediction, candidate = explanation.prediction, explanation.candidate
+        speaks = words.text("speaks", label=candidate.label)
         name, marked = safe(display_path(photo.name)), words.text("heat_alt", label=candidate.label)
         small = heat.heat_rgba(explanation.heat.cells, (_HEAT_SIDE, _HEAT_SIDE))
+        over = Image.fromarray(small, "RGBA")
         shown = list(prediction.top)
         if candidate not in shown:
             shown.append(candidate)
         names = "".join(self._line(one, is_it=one == candidate) for one in shown)
         return (
             '<section class="photo">\n<figure><div class="stack">'
-            f'<img src="{_url(Image.fromarray(photo.pixels))}" alt="{name}" '
+            f'<img src="{data_url(Image.fromarray(photo.pixels))}" alt="{name}" '
             f'width="{SIDE}" height="{SIDE}">'
-            f'<img class="heat" src="{_url(Image.fromarray(small, "RGBA"))}" alt="{marked}"></div>'
-            f"<figcaption><bdi>{name}</bdi></figcaption></figure>\n"
+            f'<img class="heat" src="{data_url(over)}" alt="{marked}"></div>'
+            f"<figcaption>{speaks} · <bdi>{name}</bdi></figcaption></figure>\n"
             f'<div class="names">{self._heading(photo)}<ol>{names}</ol></div>\n</section>\n'
         )
 
@@ -92,10 +92,3 @@ class Page:
             f'<section class="failure"><h2>{self._words.text("failed")}</h2>'
             f"<p><bdi>{safe(failure.path or '-')}</bdi> {safe(failure.message)}</p></section>\n"
         )
-
-
-def _url(image: Image.Image) -> str:
-    """The image as a ``data:`` URL."""
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -19,6 +19,8 @@ from flowers_onnx.pixels import Pixels
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import Stream, Unreadable, expand, without_sidecars
 
+#: How the name of a picture of ours ends, in a folder of them.
+OURS = ".why.jpg"
 #: Pixels a side of the square that is shown.
 SIDE = 400
 
@@ -45,18 +47,27 @@ class Explained:
 
 
 def named_sources(
-    words: Iterable[str], stdin: BinaryIO | None, on_raw: Callable[[str], None]
+    words: Sequence[str], stdin: BinaryIO | None, on_raw: Callable[[str], None]
 ) -> Iterator[NamedSource]:
-    """The photos that ``words`` name, in order and one at a time."""
-    for word in without_sidecars(words):
+    """The photos that ``words`` name, in order and one at a time.
+
+    Pictures of ours among several are left out: they may lie beside their photos.
+    """
+    words = without_sidecars(words)
+    several = len(words) > 1
+    for word in words:
         for found in expand([word], stdin, on_raw):
             match found:
                 case Stream(path, file):
                     yield NamedSource("photo", path, _content(path, file))
                 case Unreadable(path):
                     yield NamedSource(path, display_path(path), found)
+                case str() if found.endswith(OURS) and (several or found != word):
+                    continue
                 case str():
                     folder = word if os.path.isdir(word) else os.path.dirname(found)
+                    if several and os.path.isdir(word):  # by its name, for there are others
+                        folder = os.path.dirname(os.path.abspath(word))
                     name = os.path.relpath(found, folder or os.curdir)
                     yield NamedSource(name, display_path(found), found)
 

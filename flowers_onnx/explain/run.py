@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 
 from PIL import Image
 
@@ -15,8 +16,8 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.console import say
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.explain.options import FORMATS, Options
-from flowers_onnx.explain.photos import Explained, explained, named_sources
-from flowers_onnx.explain.picture import draw
+from flowers_onnx.explain.photos import OURS, Explained, explained, named_sources
+from flowers_onnx.explain.picture import can_write, draw
 from flowers_onnx.progress import Progress, visible_beside
 from flowers_onnx.record import to_json
 from flowers_onnx.results import Failure
@@ -51,6 +52,7 @@ class _Run:
     def __init__(self, options: Options, classifier: Classifier, photos: Photos) -> None:
         self._options, self._info, self._photos = options, classifier.info, photos
         self._done = self._failed = 0
+        self._has_warned = False
 
     def write(self) -> None:
         """Put all of it where ``--out`` says."""
@@ -73,8 +75,7 @@ class _Run:
                             result = photo if isinstance(photo, Failure) else photo.explanation
                             stream.write(to_json(result.to_record()) + "\n")
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(f"can't write to {error.filename or out}: {reason}") from error
+            raise OutputError(f"can't write to {out}: {error.strerror or error}") from error
 
     def finish(self) -> int:
         """The exit code; what failed is counted once more where there were several photos."""
@@ -89,8 +90,7 @@ class _Run:
                 self._done += 1
                 progress.update(self._done, "explained")
                 if isinstance(photo, Failure):
-                    self._failed += 1
-                    say(f"{printable(photo.path)}: {photo.message} ({photo.code})")
+                    self._tell(f"{printable(photo.path)}: {photo.message} ({photo.code})")
                 yield photo
 
     def _explained(self) -> Iterator[Explained]:
@@ -110,18 +110,31 @@ class _Run:
             self._draw(first, out)
 
     def _write_folder(self) -> None:
-        names: Counter[str] = Counter()
+        written: set[str] = set()
         for photo in self._explained():
-            name = photo.name
-            names[name] += 1
-            if names[name] > 1:  # of another folder that was given
-                name = f"{name}.{names[name]}"
-            path = os.path.join(self._options.out, f"{name}.why.jpg")
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            _refuse_photo(path)
-            self._draw(photo, path)
+            numbers = (f".{number}" if number > 1 else "" for number in count(1))
+            places = (os.path.join(self._options.out, f"{photo.name}{n}{OURS}") for n in numbers)
+            path = next(place for place in places if place not in written)
+            written.add(path)
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _refuse_photo(path)
+                self._draw(photo, path)
+            except UsageError as error:  # of this one, and of no other
+                self._tell(str(error))
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise OutputError(f"can't write to {path}: {error.strerror}") from error
+                self._tell(f"{printable(path)}: {error.strerror}")
+
+    def _tell(self, text: str) -> None:
+        self._failed += 1
+        say(text)
 
     def _draw(self, photo: Explained, path: str) -> None:
+        if not (self._has_warned or can_write(photo)):
+            self._has_warned = True
+            say("flowers: pictures have Latin letters only; a page (--out why.html) has all")
         picture = draw(photo, self._options.query.lang, len(self._info.labels))
         kind = FORMATS[os.path.splitext(path)[1].lower()]
         exif = Image.Exif()
@@ -134,7 +147,7 @@ def _refuse_photo(path: str) -> None:
     """Raise ``UsageError`` for a file that isn't a picture of ours."""
     if not os.path.exists(path) or not os.path.getsize(path):
         return
-    with contextlib.suppress(OSError, ValueError), Image.open(path) as picture:
+    with contextlib.suppress(Exception), Image.open(path) as picture:  # a bomb, or no picture
         if picture.getexif().get(_SOFTWARE) == _MADE_BY:
             return
     raise UsageError(f"{path} wasn't made by flowers explain; it won't be overwritten")

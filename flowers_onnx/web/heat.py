@@ -77,6 +77,13 @@ def faded(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return seen.round().astype(np.uint8)
 
 
+def heated(pixels: npt.NDArray[np.uint8], cells: npt.NDArray[np.float32]) -> Image.Image:
+    """A photo, uint8 RGB ``[H, W, 3]``, with a heat map over it, in RGB."""
+    over = heat_rgba(cells, (pixels.shape[1], pixels.shape[0]))
+    below = Image.fromarray(faded(pixels)).convert("RGBA")
+    return Image.alpha_composite(below, Image.fromarray(over, "RGBA")).convert("RGB")
+
+
 def style() -> str:
     """The same for a page's style: ``--faded``, a filter; ``--heat``, the scale as an image."""
     stops = ", ".join(

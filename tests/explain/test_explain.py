@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ import axe
 import numpy as np
 import pytest
 from chromium import Chromium, Look
-from models import constant_model
+from models import constant_model, head_model
 from PIL import Image
 from support import Run, posix
 
 from flowers_onnx.explain.texts import TEXTS
+from flowers_onnx.onnx_file import find_model, read_properties
 from flowers_onnx.pixels import crop_and_resize
 from flowers_onnx.web.heat import faded
 
@@ -74,7 +77,7 @@ def test_other_classes_give_other_pictures(flowers: Run, sample: Path, tmp_path:
 
 
 def test_a_folder(flowers: Run, photos: Path, tmp_path: Path) -> None:
-    done = flowers("explain", photos, photos / "a,b.jpg", "--out", "why/")
+    done = flowers("explain", photos / "a,b.jpg", photos, "--out", "why/")
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [
         f"{photos}/broken.jpg: the file is damaged: its picture can't be decoded (corrupt)",
@@ -82,13 +85,84 @@ def test_a_folder(flowers: Run, photos: Path, tmp_path: Path) -> None:
     ]
     made = sorted(path.relative_to(tmp_path / "why") for path in (tmp_path / "why").rglob("*.*"))
     assert list(map(str, made)) == [
-        "-x.jpg.why.jpg",
-        "a,b.jpg.2.why.jpg",
         "a,b.jpg.why.jpg",
-        "in/a,b.jpg.why.jpg",
-        "in/é %20.jpg.why.jpg",
+        "photos/-x.jpg.why.jpg",
+        "photos/a,b.jpg.why.jpg",
+        "photos/in/a,b.jpg.why.jpg",
+        "photos/in/é %20.jpg.why.jpg",
     ]
-    assert flowers("explain", photos, "--out", "why").returncode == 1  # in the place of the first
+    again = flowers("explain", photos / "a,b.jpg", photos, "--out", "why")
+    assert again.returncode == 1  # and each in the place of the first
+    assert len([*(tmp_path / "why").rglob("*.why.jpg")]) == 5
+
+
+def test_no_picture_takes_the_place_of_another(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    for name in ("c1/x.jpg", "c2/x.jpg", "c2/x.jpg.2", "d/c1/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample, tmp_path / name)
+    words = ["c1", "c2", "d/c1", "c1/x.jpg", "c2/x.jpg", "c2/x.jpg.2"]
+    assert flowers("explain", *words, "--out", "why").returncode == 0
+    made = sorted(str(p.relative_to(tmp_path / "why")) for p in (tmp_path / "why").rglob("*.jpg"))
+    assert made == [
+        *("c1/x.jpg.2.why.jpg", "c1/x.jpg.why.jpg", "c2/x.jpg.2.why.jpg", "c2/x.jpg.why.jpg"),
+        *("x.jpg.2.2.why.jpg", "x.jpg.2.why.jpg", "x.jpg.why.jpg"),
+    ]
+
+
+def test_pictures_beside_their_photos_are_not_explained(
+    flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(sample, tmp_path / name)
+    for _ in range(2):
+        names = sorted(path.name for path in tmp_path.glob("*.jpg"))
+        assert flowers("explain", *names, "--out", ".").returncode == 0
+        assert flowers("explain", "*.jpg", "--out", ".").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("a.jpg", "a.jpg.why.jpg", "b.jpg", "b.jpg.why.jpg"),
+    ]
+    assert flowers("explain", "a.jpg.why.jpg", "--out", "one.png").returncode == 0  # as it was told
+
+
+def test_one_picture_that_cannot_be_written_costs_the_others_nothing(
+    flowers: Run, sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "why").mkdir()
+    (tmp_path / "why/a.jpg.why.jpg").write_text("mine")
+    names = ["a.jpg", "b.jpg", f"{'l' * 251}.jpg", "z.jpg"]
+    for name in names:
+        shutil.copy(sample, tmp_path / name)
+    done = flowers("explain", *names, "--out", "why")
+    first, second, last = done.stderr.decode().splitlines()
+    assert done.returncode == 1
+    assert first == "why/a.jpg.why.jpg wasn't made by flowers explain; it won't be overwritten"
+    assert second.endswith(".why.jpg: File name too long")
+    assert last == "flowers: 2 of 4 inputs failed"
+    made = sorted(path.name for path in (tmp_path / "why").iterdir())
+    assert made == ["a.jpg.why.jpg", "b.jpg.why.jpg", "z.jpg.why.jpg"]
+
+
+def test_a_page_says_what_its_maps_show(flowers: Run, sample: Path, tmp_path: Path) -> None:
+    assert flowers("explain", sample, "--label", "rose", "--out", "why.html").returncode == 0
+    page = (tmp_path / "why.html").read_text(encoding="utf-8")
+    assert "<h2>pink-yellow dahlia</h2>" in page
+    assert "<figcaption>What speaks for rose · <bdi>dahlia.jpg</bdi>" in page
+
+
+@pytest.mark.parametrize(("letters", "says"), [("ñ Ž é", False), ("薔薇", True)])
+def test_names_of_any_length_and_letters(
+    flowers: Run, sample: Path, tmp_path: Path, letters: str, says: bool
+) -> None:
+    told = json.loads(read_properties(find_model())["labels"])
+    labels = [{**one, "label": f"{letters} " + "very long name " * 9} for one in told]
+    model = tmp_path / "long.onnx"
+    head_model(model, labels=json.dumps(labels))
+    words = ["--model", str(model), "--label", "60", "--top_k", "1"]
+    done = flowers("explain", sample, "--out", "why.png", *words)
+    assert done.returncode == 0
+    assert (b"Latin letters only" in done.stderr) == says
+    drawn = np.asarray(Image.open(tmp_path / "why.png")).astype(int).sum(2)
+    assert (drawn[355:362, 860:1260] > 700).mean() > 0.5  # free paper above the legend
 
 
 @posix
@@ -197,6 +271,7 @@ def test_what_is_not_known_is_told(flowers: Run, sample: Path, tmp_path: Path) -
         (["photos", "--out", "why.png"], "is a picture of one photo"),
         (["photo.jpg", "--out", "photo.jpg"], "wasn't made by flowers explain"),
         (["photo.jpg", "--out", "text.png"], "wasn't made by flowers explain"),
+        (["photo.jpg", "--out", "bomb.png"], "wasn't made by flowers explain"),
         (["photo.jpg", "--out", "s3://b/why.png"], "needs a file on this machine"),
     ],
 )
@@ -207,6 +282,8 @@ def test_wrong_usage_changes_nothing(
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         shutil.copy(sample, tmp_path / name)
     (tmp_path / "text.png").write_text("mine")
+    bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">2I5B", 100_000, 100_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(bomb + struct.pack(">I", zlib.crc32(bomb[12:])))
     done = flowers("explain", *words)
     assert (done.returncode, done.stdout) == (2, b"")
     assert said in done.stderr.decode()
@@ -214,7 +291,7 @@ def test_wrong_usage_changes_nothing(
     assert (tmp_path / "photo.jpg").read_bytes() == sample.read_bytes()
     assert (tmp_path / "text.png").read_text() == "mine"
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
-    assert left == {"photos", "photo.jpg", "photos/a.jpg", "photos/b.jpg", "text.png"}
+    assert left == {"photos", "photo.jpg", "photos/a.jpg", "photos/b.jpg", "text.png", "bomb.png"}
 
 
 def test_our_own_picture_is_replaced(flowers: Run, sample: Path, tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from colours import COLOURS, colour_model, draw, run
 
+from flowers_onnx.confusion import Confusions
+from flowers_onnx.metadata import read_info
+from lib import model_metadata
 from lib.scores import calibration_error, figures
 
 pytestmark = pytest.mark.export
@@ -61,6 +65,43 @@ def test_only_the_sources_that_are_asked_for(data: Path) -> None:
     done = run("evaluate.py", data, "--model", new, *also, "--sources", "meadow,moor")
     assert done.returncode == 1
     assert done.stderr.strip().endswith("has nothing of moor")
+
+
+def test_the_model_file_keeps_what_it_took_photos_for(data: Path) -> None:
+    model, old = colour_model(data / "new.onnx"), colour_model(data / "old.onnx", turned=1)
+    before = {path: path.read_bytes() for path in (model, old)}
+    also = ["--also", data.parent / "elsewhere", "--before", old, "--out", data / "out"]
+    for _ in range(2):  # the second time in the place of the first
+        done = run("evaluate.py", data, "--model", model, *also, "--keep")
+        assert done.returncode == 0, done.stderr
+        assert f"{model} says what it took these photos for" in done.stderr
+        kept = model.read_bytes()
+        assert kept.startswith(before[model])
+        assert kept.count(b"confusion") == 1
+    assert len(kept) - len(before[model]) < 200
+    assert old.read_bytes() == before[old]
+    valid, outside = read_info(model).confusions()
+    assert valid == Confusions("valid", (2, 2, 2), {})
+    assert outside == Confusions("elsewhere", (1, 1, 0), {(1, 2): 1})
+    assert json.loads((data / "out" / "evaluation.json").read_text())["sets"][1]["set"] == str(
+        data.parent / "elsewhere"
+    )
+    # What only adds to the answers keeps it, and what changes them doesn't.
+    info = read_info(model)
+    model_metadata.write(graph := onnx.load(model), info)
+    assert [entry.key for entry in graph.metadata_props].count("confusion") == 1
+
+
+def test_too_few_photos_to_keep_any_out_of_training(data: Path) -> None:
+    model = colour_model(data / "new.onnx")
+    words = ["--also", data.parent / "elsewhere", "--calibration", "--keep", "--out", data / "out"]
+    done = run("evaluate.py", data, "--model", model, *words)
+    assert done.returncode == 0, done.stderr
+    assert f"training keeps out no photo of {data.parent / 'elsewhere'}" in done.stderr
+    assert [one.name for one in read_info(model).confusions()] == ["valid"]
+    done = run("evaluate.py", data, "--model", model, "--also", data / "none", *words[2:])
+    assert done.returncode == 1
+    assert "there is no folder" in done.stderr
 
 
 def test_what_the_model_does_not_know_is_refused(data: Path) -> None:

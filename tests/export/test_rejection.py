@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from quantize import main as quantize
 from rejection import add, compare, measure
 
 from flowers_onnx import Classifier, Query
+from flowers_onnx.confusion import Confusions
 from flowers_onnx.metadata import read_info
 from lib import onnx_gates
+from lib.model_metadata import write_confusion
 from lib.photo_classifier import PhotoClassifier, read_photo
 from lib.photo_features import Extractor, Outputs
 from lib.rejection import graph as rejection_graph
@@ -218,8 +221,12 @@ def test_added_twice_is_added_once(
 def test_int8_file_of_a_file_that_knows_does_not(
     knowing: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
-    quantize(str(knowing["fp32"]), data=str(photos), out=f"{tmp_path}/int8.onnx", count=8)
-    assert read_info(tmp_path / "int8.onnx").rejection is None
+    fp32 = tmp_path / "fp32.onnx"
+    shutil.copy(knowing["fp32"], fp32)
+    write_confusion(fp32, [Confusions("valid", (1, 1, 1, 1), {})])
+    quantize(str(fp32), data=str(photos), out=f"{tmp_path}/int8.onnx", count=8)
+    info = read_info(tmp_path / "int8.onnx")
+    assert (info.rejection, info.confusion) == (None, None)
     names = {output.name for output in onnx.load(tmp_path / "int8.onnx").graph.output}
     assert names == {"probabilities", "features"}
 

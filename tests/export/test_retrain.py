@@ -56,7 +56,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return made
 
 
-ALL = ["train.py", "convert.py", "quantize.py", "rejection.py", "rejection.py", "verify.py"]
+ALL = ["train.py", "convert.py", "quantize.py", "rejection.py", "rejection.py", "evaluate.py",
+       "evaluate.py", "verify.py"]  # fmt: skip
 
 
 def test_a_part_is_set_aside_by_hash(data: Path, tmp_path: Path, calls: Calls) -> None:
@@ -206,7 +207,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             return 0
         module = importlib.import_module(script.removesuffix(".py"))
         try:
-            commands = {"convert.py": "convert", "rejection.py": "add"}
+            commands = {"convert.py": "convert", "rejection.py": "add", "evaluate.py": "evaluate"}
             words = words[1:] if script == "rejection.py" else words
             fire.Fire(getattr(module, commands.get(script, "main")), command=words)
         except SystemExit as refused:
@@ -232,8 +233,10 @@ def test_any_list_of_classes(
     assert known == (["7", "11"] if len(ids) == 2 else sorted(ids))
     assert classifier.info.id.startswith("flowers/1.10")
     assert classifier.info.rejection is not None
-    photo = photos_below(tmp_path / "run" / "data" / "valid")[0]
-    assert len(classifier.classify(photo, top_k=1000).top) == len(ids)
+    valid = photos_below(tmp_path / "run" / "data" / "valid")
+    assert len(classifier.classify(valid[0], top_k=1000).top) == len(ids)
+    (told,) = classifier.info.confusions()
+    assert (told.name, len(told.photos), sum(told.photos)) == ("valid", len(ids), len(valid))
 
 
 def test_a_short_run_moves_the_average() -> None:

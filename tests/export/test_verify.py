@@ -12,7 +12,9 @@ from onnx import numpy_helper
 from quantize import main as quantize
 from verify import FP32, INT8, KERAS, Result, choose, main, parity_failures
 
+from flowers_onnx.confusion import Confusions
 from flowers_onnx.metadata import read_info
+from lib.model_metadata import write_confusion
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 
@@ -52,6 +54,8 @@ def test_report_and_shipped_file(
 ) -> None:
     fp32, int8 = f"{exported}/fp32.onnx", str(tmp_path / "int8.onnx")
     quantize(fp32, data=str(photos), out=int8, count=16)
+    told = [Confusions("valid", (3, 3, 3, 3), {(0, 1): 2})]
+    write_confusion(Path(int8), told)
     out, ship = tmp_path / "verify.json", tmp_path / "net.onnx"
     main(
         keras_model=f"{exported}/net.keras",
@@ -68,6 +72,7 @@ def test_report_and_shipped_file(
     metrics = read_info(ship).metrics
     assert metrics["top1"] == round(record["results"][2]["top1"], 2)
     assert metrics["calibration"]["method"] == "minmax"
+    assert list(read_info(ship).confusions()) == told  # of the file that it was made of
     assert "ship: onnx int8" in capsys.readouterr().out
 
 

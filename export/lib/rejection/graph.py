@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from lib.onnx_gates import BATCH, FEATURES, KNOWN_SCORE, PROBABILITIES, softmax_of
 from lib.rejection.known_score import CONFIDENCE, PROTOTYPES, ZERO_POINT, Score
 
-#: All that is added is named so, and can be taken out again.
+#: All that is added is named so, and can be taken out again. ``flowers compare`` reads the
+#: prototypes and their centre by their names.
 _PREFIX = "known/"
 _SCALED = f"{_PREFIX}scaled_logits"
 _AXES_ARE_INPUTS = 18  # of the reductions, from this operator set on
