@@ -1,12 +1,8 @@
-r"""Keywords into an XMP file and out of it again; all other bytes stay what they are.
+"""Keywords into an XMP file and out of it again; all other bytes stay what they are.
 
 What we added is listed in the file itself, under a namespace of our own: so it can be taken out
 when the answer changes, and what others wrote is never taken for ours. What somebody takes out of
 the file stays out, as long as the answer is the same.
-
-To leave an empty list as it was found, ``<rdf:Bag/>``, we mark what we opened by white space in the
-end tag, which means nothing to anybody else: with a space and a tab, ``</rdf:Bag \t>`` was ``/>``,
-and of ``</rdf:Bag\t >`` all is ours.
 """
 
 from __future__ import annotations
@@ -16,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
 
+from flowers_onnx.sidecar import edits
 from flowers_onnx.sidecar.xmp import META, OURS, RDF, Element, Packet, XmpError, not_a_list, parse
 
 _DC, _LR = "http://purl.org/dc/elements/1.1/", "http://ns.adobe.com/lightroom/1.0/"
@@ -33,7 +29,6 @@ _ITEM = re.compile(re.escape(RDF) + r" (li|_\d+)")
 #: More than we ever add; a file that says otherwise isn't to be believed.
 _MOST_OURS = 16
 
-_EXPANDED, _INSERTED = b" \t>", b"\t >"
 #: What XML can't hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -60,14 +55,6 @@ class Keywords:
     def by_list(self) -> dict[str, tuple[str, ...]]:
         """The keywords for each of the lists, in a form that a file gives back as it is."""
         return {_FLAT: _plain(self.flat), _TREE: _plain(self.tree)}
-
-
-class _Change(NamedTuple):
-    """``data[start:end]`` becomes ``new``."""
-
-    start: int
-    end: int
-    new: bytes = b""
 
 
 def merge(content: bytes, keywords: Keywords) -> bytes:
@@ -157,90 +144,62 @@ def _without_ours(packet: Packet, *, is_rewritten: bool) -> bytes:
     ]
     changes.sort()
     rdf = packet.rdf
-    if changes and _is_marked(packet.data, rdf, _EXPANDED) and not _left(packet.data, rdf, changes):
-        changes = [_collapsed(rdf)]
-    return packet.encoded(_changed(packet.data, changes))
+    if (
+        changes
+        and edits.is_marked(packet.data, rdf, edits.EXPANDED)
+        and not edits.left(packet.data, rdf, changes)
+    ):
+        changes = [edits.collapsed(rdf)]
+    return packet.encoded(edits.changed(packet.data, changes))
 
 
 def _out_of_description(
     data: bytes, description: Element, ours: dict[str, Counter[str]], *, is_rewritten: bool
-) -> list[_Change]:
+) -> list[edits.Change]:
     attributes = [one for one in description.attributes if one.name.startswith(f"{OURS} ")]
     own = [one for one in description.children if one.name.startswith(f"{OURS} ")]
     is_ours = bool(attributes or own)
-    changes = [_cut(data, one) for one in own]
+    changes = [edits.cut(data, one) for one in own]
     for one in reversed(description.children):
         if one.name in _LISTS:
             changes += _out_of_list(data, one, ours[one.name], is_ours=is_ours or is_rewritten)
     changes.sort()
     is_ours = is_ours or (is_rewritten and bool(changes))
     others = {one.name for one in description.attributes} - {one.name for one in attributes}
-    if is_ours and not others - {_ABOUT, "about"} and not _left(data, description, changes).strip():
-        return [_cut(data, description)]
-    return [_Change(one.start, one.end) for one in attributes] + changes
+    if (
+        is_ours
+        and not others - {_ABOUT, "about"}
+        and not edits.left(data, description, changes).strip()
+    ):
+        return [edits.cut(data, description)]
+    return [edits.Change(one.start, one.end) for one in attributes] + changes
 
 
 def _out_of_list(
     data: bytes, listed: Element, ours: Counter[str], *, is_ours: bool
-) -> list[_Change]:
+) -> list[edits.Change]:
     """Of what is there twice the later one is ours; ``ours`` loses what is found."""
     changes = []
     for item in reversed(listed.items):
         word = item.text.strip()
         if ours[word] and _ITEM.fullmatch(item.name):
             ours[word] -= 1
-            changes.append(_cut(data, item))
+            changes.append(edits.cut(data, item))
     if not changes:
         return []
     changes.sort()
     container = listed.children[0]
-    left = _left(data, container, changes)
+    left = edits.left(data, container, changes)
     if left.strip():
         return changes
-    gone = [_Change(container.start, container.end)]
-    around = _left(data, listed, gone)
-    if _is_marked(data, container, _INSERTED) and not left:
-        is_empty = _is_marked(data, listed, _EXPANDED) and not around
-        return [_collapsed(listed)] if is_empty else gone
-    if _is_marked(data, container, _EXPANDED) and not left:
-        return [_collapsed(container)]
-    return [_cut(data, listed)] if is_ours and not around.strip() else changes
-
-
-def _cut(data: bytes, element: Element) -> _Change:
-    """An element goes, with the white space before it."""
-    return _Change(element.start - len(_space_before(data, element)), element.end)
-
-
-def _space_before(data: bytes, element: Element) -> bytes:
-    start = element.start
-    while data[start - 1 : start].isspace():
-        start -= 1
-    return data[start : element.start]
-
-
-def _collapsed(element: Element) -> _Change:
-    """An element becomes an empty tag again."""
-    return _Change(element.inner - 1, element.end, b"/>")
-
-
-def _is_marked(data: bytes, element: Element, mark: bytes) -> bool:
-    return data[element.close : element.end] == b"</" + element.raw + mark
-
-
-def _left(data: bytes, element: Element, changes: list[_Change]) -> bytes:
-    """What a change of its content leaves of it."""
-    return _changed(data, changes, element.inner, element.close)
-
-
-def _changed(
-    data: bytes, changes: Iterable[_Change], start: int = 0, end: int | None = None
-) -> bytes:
-    parts = []
-    for change in changes:
-        parts += [data[start : change.start], change.new]
-        start = change.end
-    return b"".join([*parts, data[start:end]])
+    gone = [edits.Change(container.start, container.end)]
+    around = edits.left(data, listed, gone)
+    if edits.is_marked(data, container, edits.INSERTED) and not left:
+        is_empty = edits.is_marked(data, listed, edits.EXPANDED) and not around
+        return [edits.collapsed(listed)] if is_empty else gone
+    if edits.is_marked(data, container, edits.EXPANDED) and not left:
+        return [edits.collapsed(container)]
+    return [edits.cut(data, listed)] if is_ours and not around.strip() else changes
 
 
 # --- in -------------------------------------------------------------------------------------------
@@ -268,7 +227,7 @@ def _with(content: bytes, wanted: dict[str, tuple[str, ...]]) -> bytes:
         if words:
             lists["flowers:" + _LISTS[name][1].rpartition(" ")[2]] = words
     changes.append(_block(packet, _answer_of(wanted), lists))
-    changed = packet.encoded(_changed(packet.data, sorted(changes)))
+    changed = packet.encoded(edits.changed(packet.data, sorted(changes)))
     # A file may bind our prefixes to something else at any place: then it isn't what we meant.
     again = parse(changed, frozenset(_LISTS))
     for name, words in added.items():
@@ -278,39 +237,31 @@ def _with(content: bytes, wanted: dict[str, tuple[str, ...]]) -> bytes:
     return changed
 
 
-def _into_list(data: bytes, listed: Element, words: list[str]) -> _Change:
+def _into_list(data: bytes, listed: Element, words: list[str]) -> edits.Change:
     if listed.items:
         last = listed.items[-1]
-        lead = _lead(data, last)
+        lead = edits.lead(data, last)
         items = b"".join(lead + one for one in _items(listed.children[0].prefix, words))
-        return _Change(last.end, last.end, items)
+        return edits.Change(last.end, last.end, items)
     if listed.children:
         container = listed.children[0]
-        return _filled(container, b"".join(_items(container.prefix, words)))
+        return edits.filled(container, b"".join(_items(container.prefix, words)))
     # Of the list there is nothing: its parent's name has the prefix of RDF.
     prefix = listed.parent.prefix if listed.parent else ""
     items = b"".join(_items(prefix, words))
     name = f"{prefix}Bag".encode()
-    return _filled(listed, b"<" + name + b">" + items + b"</" + name + _INSERTED)
-
-
-def _filled(element: Element, content: bytes) -> _Change:
-    """``content`` into an element that has none."""
-    if not element.is_empty_tag:
-        return _Change(element.inner, element.inner, content)
-    end = b">" + content + b"</" + element.raw + _EXPANDED
-    return _Change(element.inner - 2, element.inner, end)
+    return edits.filled(listed, b"<" + name + b">" + items + b"</" + name + edits.INSERTED)
 
 
 def _items(prefix: str, words: Iterable[str]) -> list[bytes]:
     return [f"<{prefix}li>{escape(word, quote=False)}</{prefix}li>".encode() for word in words]
 
 
-def _block(packet: Packet, answer: str, lists: dict[str, list[str]]) -> _Change:
+def _block(packet: Packet, answer: str, lists: dict[str, list[str]]) -> edits.Change:
     """A description of ours behind those that are there, in their style."""
     data, rdf = packet.data, packet.rdf
     if rdf.children:
-        lead = _lead(data, rdf.children[-1]).decode()
+        lead = edits.lead(data, rdf.children[-1]).decode()
     else:
         lead = "\r\n  " if b"\r\n" in data else "\n  " if b"\n" in data else ""
     about = '""'
@@ -335,13 +286,5 @@ def _block(packet: Packet, answer: str, lists: dict[str, list[str]]) -> _Change:
     parts += [line(0), "</rdf:Description>"]
     block = "".join(parts).encode()
     if rdf.children:
-        return _Change(rdf.children[-1].end, rdf.children[-1].end, block)
-    return _filled(rdf, block)
-
-
-def _lead(data: bytes, element: Element) -> bytes:
-    """The line break before an element, and its indentation; nothing if it begins no line."""
-    _, line_break, indentation = (space := _space_before(data, element)).rpartition(b"\n")
-    if line_break and space[: -len(indentation) - 1].endswith(b"\r"):
-        line_break = b"\r\n"
-    return line_break + indentation if line_break else b""
+        return edits.Change(rdf.children[-1].end, rdf.children[-1].end, block)
+    return edits.filled(rdf, block)

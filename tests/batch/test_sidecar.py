@@ -258,7 +258,7 @@ def test_what_exiftool_has_rewritten_is_left_without_empty_lists(
     batch: Batch, photos: Path
 ) -> None:
     path = beside(photos / "dahlia.jpg")
-    command = ["exiftool", "-q", "-overwrite_original", "-XMP-dc:Title=mine", path]
+    command = ["exiftool", "-q", "-overwrite_original", "-XMP-dc:Title=mine", str(path)]
     batch("photos", "--out", "r.jsonl")
     subprocess.run(command, check=True)
     assert batch("photos", "--out", "no.jsonl", *NO_ONE).told == "sidecars: 1 changed"
@@ -267,7 +267,7 @@ def test_what_exiftool_has_rewritten_is_left_without_empty_lists(
     path.unlink()
     batch("photos", "--out", "r.jsonl")
     for title in ("mine", ""):  # all that is left of it is ours
-        subprocess.run([*command[:3], f"-XMP-dc:Title={title}", path], check=True)
+        subprocess.run([*command[:3], f"-XMP-dc:Title={title}", str(path)], check=True)
     assert batch("photos", "--out", "no.jsonl", *NO_ONE).told == "sidecars: 1 removed"
     assert not path.exists()
 
