@@ -24,7 +24,7 @@ from flowers_onnx.batch.watching import Watching
 from flowers_onnx.errors import FlowersError, OutputError, StoppedError
 from flowers_onnx.machine import MAX_THREADS, allowed_cpus
 from flowers_onnx.results import Failure
-from flowers_onnx.sources import RawFiles, is_sidecar
+from flowers_onnx.sources import RawFiles, without_sidecars
 from flowers_onnx.storage.images import images_in
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import DARWIN_CORE, local_path, suffix_of
@@ -306,12 +306,8 @@ class _Batch:
 
 def _listed(options: Options, on_raw: Callable[[str], None]) -> Iterator[Item]:
     """All images of all shards; raises ``UsageError`` for a source that has none."""
-    # A shell gives what lies beside the photos for photos/*, too.
-    sources = [
-        one for one in options.sources if not is_sidecar(local_path(one) or "")
-    ] or options.sources
     # What is wrong with the last one is told before the first is read.
-    listings = [images_in(source, on_raw) for source in sources]
+    listings = [images_in(source, on_raw) for source in without_sidecars(options.sources)]
     if options.manifest is not None:
         yield from read_manifest(options.manifest)
     yield from chain.from_iterable(listings)

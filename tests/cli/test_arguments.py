@@ -108,6 +108,7 @@ SENSELESS: dict[str, list[list[str]]] = {
         ["-", "--index=x", "--add"],
         ["x", "--index=x", "--out=x"],
     ],
+    "compare": [[], ["x"], ["x", "y", "z"]],
     "trace": [[], ["x"], ["load"], ["load", "x"], ["forget", "x"], ["export", "x", "y"]],
     "beam": [[], ["x"], ["x", "--out=x.csv"], ["x", "--out=x.jsonl", "--dead_letter=x.jsonl"]],
     "keys": [[], ["add", "--keys=x"], ["list", "--keys=x", "--grace=1h"]],

@@ -417,6 +417,7 @@ SOUND: dict[str, list[str]] = {
     "report": ["x"],
     "explain": ["x", "--out=x.png"],
     "similar": ["x", "--index=x"],
+    "compare": ["x", "y"],
     "beam": ["x", "--out=x.jsonl"],
     "serve": [],
     "trace": ["load", "x", "--to=x.jsonl"],

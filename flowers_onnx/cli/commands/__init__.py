@@ -18,7 +18,7 @@ COMMANDS = {
     "report": "Make one HTML page, with the photos in it, from the results of a run",
     "explain": "Show which parts of a photo speak for its name",
     "similar": "Find the photos of an index that look most like others",
-    "compare": "Compare two species or two photos, side by side",
+    "compare": "Compare two species, or two photos, side by side",
     "serve": "Answer over HTTP: an endpoint for programs and a page for people",
     "keys": "Make, list, revoke and rotate the keys that flowers serve lets in",
     "trace": "Load what flowers serve has kept of its requests, forget it, or train on it",
