@@ -117,6 +117,7 @@ class Folders:
         #: A hash of path, size and time to when it was first seen, or to ``_DONE``.
         self._seen: dict[int, float] = {}
         self._unlistable: set[str] = set()
+        #: What was given and has no result yet, by its URI: a photo is in work once at a time.
         self._in_work: dict[str, tuple[Item, int]] = {}
         self._troubles: dict[int, _Trouble] = {}
         self._guard = threading.Lock()  # results are taken by another thread
@@ -149,19 +150,23 @@ class Folders:
         """
         for done in results:
             read, result, _ = done
-            given, stamp = self._in_work.pop(read.uri)
+            given, stamp = self._in_work[read.uri]
             version = _version_now(read.uri)
+            counts = False
             if given.version != read.version or version not in {read.version, None}:
                 self._again(stamp)
             elif result.ok:
                 self._forget(stamp)
-                yield done
-                continue
+                counts = True
             elif version is None:
                 self._again(stamp)
-            elif isinstance(result, Failure) and self._counts(stamp, result):
+            elif isinstance(result, Failure):
+                counts = self._counts(stamp, result)
+            if counts:
                 yield done
-            release(given)
+            if not (result.ok and counts):
+                release(given)
+            del self._in_work[read.uri]  # from now on, another version of it may be given
 
     def _again(self, stamp: int) -> None:
         with self._guard:
@@ -237,10 +242,14 @@ class Folders:
         if state != _DUE:
             self._busy |= state != _DONE
             return None
+        item = Item(file_uri(entry.path), version_of(found), found.st_size)
+        if item.uri in self._in_work:  # in an earlier version, or again; its result comes first
+            seen[stamp] = self._seen[stamp]
+            self._busy = True
+            return None
         seen[stamp] = _DONE
         if not (claims_image(entry.name) or self._shows_image(entry.path)):
             return None
-        item = Item(file_uri(entry.path), version_of(found), found.st_size)
         if not self._claim(item):
             return None
         self._in_work[item.uri] = item, stamp
@@ -257,9 +266,8 @@ class Folders:
         if self._troubles:
             with self._guard:
                 trouble = self._troubles.get(stamp)
-                if trouble and now >= trouble.at:
-                    trouble.at = now + _BROKEN  # it is in work
-                    return _DUE
+            if trouble and now >= trouble.at:
+                return _DUE
         return _DONE
 
     def _is_of_interest(self, name: str, found: os.stat_result) -> bool:

@@ -32,6 +32,7 @@ from flowers_onnx.exif import Taken
 from flowers_onnx.results import Failure, Query
 from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.local import version_of
 from flowers_onnx.tables.schema import AnyRow
 
 pytestmark = posix
@@ -234,6 +235,52 @@ def test_a_kill_loses_nothing(album: Path, tmp_path: Path, pictures: list[bytes]
         assert watch.names() == sorted([*names, "last.png"])
 
 
+def test_what_changes_in_a_backlog_is_there_once(
+    sample: Path, album: Path, tmp_path: Path, pictures: list[bytes]
+) -> None:
+    """Written on, replaced, renamed and deleted while others are before it in the queue."""
+    from PIL import Image
+
+    with Image.open(sample) as image:
+        image.resize((3600, 2400)).save(tmp_path / "large.jpg", quality=92, progressive=True)
+    content = (tmp_path / "large.jpg").read_bytes()
+    journal = tmp_path / "r.jsonl.journal"
+    with watching(
+        album, "--threads", "1", "--fetch", "64", out=tmp_path / "r.jsonl", log=tmp_path / "log"
+    ) as watch:
+        for number in range(22):
+            (album / f"{number:02}.jpg").write_bytes(content)
+
+        def waiting() -> list[Path]:
+            done = journal.read_text()
+            return [path for path in sorted(album.iterdir()) if path.as_uri() not in done]
+
+        wait_until(lambda: len(waiting()) < 22)
+        for turn in range(12):  # others come, so that the burst goes on
+            (album / f"new{turn}.png").write_bytes(pictures[turn])
+            for path in waiting() if turn in {0, 6} else []:
+                os.utime(path)
+            time.sleep(0.1)
+        *_, changed, moved, replaced, taken, deleted = waiting()
+        changed.write_bytes(content + b"0")
+        moved.rename(album / "moved.jpg")
+        taken.replace(replaced)
+        deleted.unlink()
+        left = {path.as_uri(): path for path in album.iterdir()}
+
+        def is_done() -> bool:
+            rows = {row["source_uri"]: row for row in watch.rows()} if watch.result.exists() else {}
+            versions = {uri: version_of(path.stat()) for uri, path in left.items()}
+            return versions.items() <= {u: row["source_version"] for u, row in rows.items()}.items()
+
+        wait_until(lambda: watch.process.poll() is not None or is_done())
+        assert watch.end() == 0, watch.said()
+        rows = watch.rows()
+    assert is_done()
+    assert len(rows) == len({row["source_uri"] for row in rows})
+    assert {row["status"] for row in rows} == {"ok"}
+
+
 def test_a_folder_may_vanish_and_return(album: Path, tmp_path: Path, pictures: list[bytes]) -> None:
     away = tmp_path / "away"
     with watching(album, out=tmp_path / "r.csv", log=tmp_path / "log") as watch:  # empty at first
@@ -403,6 +450,39 @@ def test_nothing_counts_of_a_file_that_changes_while_it_is_read(album: Path) -> 
     ]
     assert released == [item, newer, last, last]
     assert not told
+
+
+def test_an_image_is_in_work_once_at_a_time(album: Path) -> None:
+    """What changes before its result is given again after it, and what failed is, too."""
+    names = ["0.png", "1.png", "2.png"]
+    for name in names:
+        (album / name).write_bytes(b"1")
+    released: list[Item] = []
+    folders = Folders([str(album)], 0.01, Stop(), claim=lambda _item: True, on_raw=print, say=print)
+    given = folders.burst()
+    first = {Path(item.uri).name: item for item in (next(given) for _ in names)}
+    assert sorted(first) == names
+    (album / "1.png").write_bytes(b"22")
+    (album / "2.png").unlink()
+    time.sleep(0.05)
+    (album / "3.png").write_bytes(b"4")
+    assert Path(next(given).uri).name == "3.png"  # looked at later, and taken before
+    (album / "1.png").write_bytes(b"333")
+    assert not list(folders.burst(time.monotonic() + 0.2))
+
+    def settle(item: Item) -> int:
+        """How many results count."""
+        failure = Failure("truncated", "", "", None, "m")
+        return len(list(folders.settled(iter([(item, failure, Taken())]), released.append)))
+
+    assert settle(first["1.png"]) == settle(first["2.png"]) == settle(first["0.png"]) == 0
+    assert released == [first["1.png"], first["2.png"], first["0.png"]]
+    again = [next(folders.burst()) for _ in range(2)]
+    assert sorted((item.size, Path(item.uri).name) for item in again) == [
+        (1, "0.png"),
+        (3, "1.png"),
+    ]
+    assert sum(map(settle, again)) == 1  # the second failure of the same file counts
 
 
 def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
