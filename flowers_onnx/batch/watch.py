@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 import threading
 import time
@@ -19,8 +18,9 @@ from dataclasses import dataclass
 from flowers_onnx.batch.ledger import PASSING
 from flowers_onnx.batch.pipeline import Done
 from flowers_onnx.batch.stop import Stop
+from flowers_onnx.batch.unfinished import is_unfinished
 from flowers_onnx.errors import UsageError, from_os_error
-from flowers_onnx.image_formats import CAMERA_RAW, IMAGE_SUFFIXES, RAW_SUFFIXES, claims_image
+from flowers_onnx.image_formats import CAMERA_RAW, claims_image
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import kind_by_content, passed_over
 from flowers_onnx.storage.item import Item
@@ -39,17 +39,6 @@ _PATIENT = 10
 #: the failure is the storage's, else a last time.
 _UNREADABLE, _BROKEN = 300.0, 3600.0
 
-#: Ends of names that copies and downloads have until they are whole. Those that begin with a
-#: dot (rsync, Syncthing, Nextcloud) are hidden, and so passed over anyway.
-_UNFINISHED = (
-    *(".part", ".partial", ".filepart", ".tmp", ".temp", ".aria2", ".swp", "~"),
-    *(".crdownload", ".crswap", ".download", ".opdownload", ".yadownload"),
-    *(".!sync", ".!ut", ".!qb", ".bc!", ".icloud", ".upload", ".uploading", "_tmp"),
-)
-#: What goes on behind an image's suffix: photo.jpg.Xa31f, photo.jpg_original. Not a number: wget's.
-_GOES_ON = re.compile(
-    rf"(?:{'|'.join(map(re.escape, (*IMAGE_SUFFIXES, *RAW_SUFFIXES)))})(?!\.\d+$)[._~-]"
-)
 #: What Safari makes a folder of.
 _BUNDLE = ".download"
 #: States of a file: nothing is to be done with it, or all that is to be done.
@@ -74,14 +63,6 @@ def _watched(source: str) -> str:
             return os.path.abspath(path)
     except OSError as error:
         raise UsageError(f"--watch: {source}: {from_os_error(error)}") from error
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a file has a name that copies have on their way, or a copy or note of an image."""
-    lower = name.lower()
-    return not claims_image(lower) and (
-        lower.endswith(_UNFINISHED) or _GOES_ON.search(lower) is not None
-    )
 
 
 @dataclass(slots=True)
@@ -248,9 +229,8 @@ class Folders:
             self._busy = True
             return None
         seen[stamp] = _DONE
-        if not (claims_image(entry.name) or self._shows_image(entry.path)):
-            return None
-        if not self._claim(item):
+        is_image = claims_image(entry.name) or self._shows_image(entry.path)
+        if not (is_image and self._claim(item)):
             return None
         self._in_work[item.uri] = item, stamp
         return item
