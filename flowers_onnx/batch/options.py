@@ -35,7 +35,7 @@ class Options:
     threads: int | None
     max_pixels: int
     #: Seconds that a file must be the same, where folders are watched; None: they aren't.
-    watch: float | None = None
+    settle: float | None = None
 
     def arguments(self) -> dict[str, Any]:
         """All of it in plain values, those of the query among the others."""

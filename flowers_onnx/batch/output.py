@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from itertools import chain, filterfalse
 from typing import Self
@@ -12,6 +15,8 @@ from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.tally import Tally
 from flowers_onnx.errors import OutputError, StorageError
 from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.local import version_of
+from flowers_onnx.storage.uris import local_path
 from flowers_onnx.tables import Sink
 from flowers_onnx.tables.journal import open_journal
 from flowers_onnx.tables.rows import RESULTS
@@ -58,6 +63,9 @@ class Output:
         }
         self._settings = None if mix_settings else settings
         self._out, self._record = out, record
+        self._result_path = local_path(out) if out else None
+        #: What the result was when it was opened, or written the last time.
+        self._result: os.stat_result | None = None
         self._just_published = self._new_ledger()
         #: The rows that were published, without those that were there before.
         self.published = Tally()
@@ -88,10 +96,34 @@ class Output:
         """Whether somebody has removed the journal: only a new ``Output`` knows what is done."""
         return self._journal.lost
 
+    @property
+    def removed(self) -> str | None:
+        """Journal or result, if somebody has removed or replaced it: ask a new ``Output``, then.
+
+        A folder that was taken away is no removal, and of a bucket or table it isn't known.
+        """
+        if self.lost:
+            return self._place
+        path, before = self._result_path, self._result
+        if path is None or before is None or not os.path.isdir(os.path.dirname(path) or os.curdir):
+            return None
+        try:
+            now = os.stat(path)
+        except OSError as error:
+            return self._out if error.errno in {errno.ENOENT, errno.ESTALE} else None
+        # Some file systems give a file another number now and then.
+        same = os.path.samestat(now, before) or version_of(now) == version_of(before)
+        return None if same else self._out
+
+    def _note_result(self) -> None:
+        with contextlib.suppress(OSError):
+            self._result = os.stat(self._result_path) if self._result_path else None
+
     def _open(self) -> None:
         self._journal = open_journal(self._place, RESULTS.version, RESULTS.earlier)
         try:
             self._ledger = self._new_ledger()
+            self._note_result()
             self._has_result = False
             for row in self._sink.sample() if self._settings and self._sink.appends else ():
                 self._examine(row, self._out)
@@ -191,6 +223,7 @@ class Output:
                 new.note(row)
             self._just_published = new
             self._sink.publish(self._to_publish(new, latest=latest))
+            self._note_result()
             self._has_result = True
             for row in new.last_rows(self._journal.rows()):
                 tally.note(row)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 import threading
 import time
@@ -19,8 +18,9 @@ from dataclasses import dataclass
 from flowers_onnx.batch.ledger import PASSING
 from flowers_onnx.batch.pipeline import Done
 from flowers_onnx.batch.stop import Stop
+from flowers_onnx.batch.unfinished import is_unfinished
 from flowers_onnx.errors import UsageError, from_os_error
-from flowers_onnx.image_formats import CAMERA_RAW, IMAGE_SUFFIXES, RAW_SUFFIXES, claims_image
+from flowers_onnx.image_formats import CAMERA_RAW, claims_image
 from flowers_onnx.results import Failure
 from flowers_onnx.sources import kind_by_content, passed_over
 from flowers_onnx.storage.item import Item
@@ -39,17 +39,6 @@ _PATIENT = 10
 #: the failure is the storage's, else a last time.
 _UNREADABLE, _BROKEN = 300.0, 3600.0
 
-#: Ends of names that copies and downloads have until they are whole. Those that begin with a
-#: dot (rsync, Syncthing, Nextcloud) are hidden, and so passed over anyway.
-_UNFINISHED = (
-    *(".part", ".partial", ".filepart", ".tmp", ".temp", ".aria2", ".swp", "~"),
-    *(".crdownload", ".crswap", ".download", ".opdownload", ".yadownload"),
-    *(".!sync", ".!ut", ".!qb", ".bc!", ".icloud", ".upload", ".uploading", "_tmp"),
-)
-#: What goes on behind an image's suffix: photo.jpg.Xa31f, photo.jpg_original. Not a number: wget's.
-_GOES_ON = re.compile(
-    rf"(?:{'|'.join(map(re.escape, (*IMAGE_SUFFIXES, *RAW_SUFFIXES)))})(?!\.\d+$)[._~-]"
-)
 #: What Safari makes a folder of.
 _BUNDLE = ".download"
 #: States of a file: nothing is to be done with it, or all that is to be done.
@@ -74,14 +63,6 @@ def _watched(source: str) -> str:
             return os.path.abspath(path)
     except OSError as error:
         raise UsageError(f"--watch: {source}: {from_os_error(error)}") from error
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a file has a name that copies have on their way, or a copy or note of an image."""
-    lower = name.lower()
-    return not claims_image(lower) and (
-        lower.endswith(_UNFINISHED) or _GOES_ON.search(lower) is not None
-    )
 
 
 @dataclass(slots=True)
@@ -117,6 +98,7 @@ class Folders:
         #: A hash of path, size and time to when it was first seen, or to ``_DONE``.
         self._seen: dict[int, float] = {}
         self._unlistable: set[str] = set()
+        #: What was given and has no result yet, by its URI: a photo is in work once at a time.
         self._in_work: dict[str, tuple[Item, int]] = {}
         self._troubles: dict[int, _Trouble] = {}
         self._guard = threading.Lock()  # results are taken by another thread
@@ -149,19 +131,23 @@ class Folders:
         """
         for done in results:
             read, result, _ = done
-            given, stamp = self._in_work.pop(read.uri)
+            given, stamp = self._in_work[read.uri]
             version = _version_now(read.uri)
+            counts = False
             if given.version != read.version or version not in {read.version, None}:
                 self._again(stamp)
             elif result.ok:
                 self._forget(stamp)
-                yield done
-                continue
+                counts = True
             elif version is None:
                 self._again(stamp)
-            elif isinstance(result, Failure) and self._counts(stamp, result):
+            elif isinstance(result, Failure):
+                counts = self._counts(stamp, result)
+            if counts:
                 yield done
-            release(given)
+            if not (result.ok and counts):
+                release(given)
+            del self._in_work[read.uri]  # from now on, another version of it may be given
 
     def _again(self, stamp: int) -> None:
         with self._guard:
@@ -237,11 +223,14 @@ class Folders:
         if state != _DUE:
             self._busy |= state != _DONE
             return None
-        seen[stamp] = _DONE
-        if not (claims_image(entry.name) or self._shows_image(entry.path)):
-            return None
         item = Item(file_uri(entry.path), version_of(found), found.st_size)
-        if not self._claim(item):
+        if item.uri in self._in_work:  # in an earlier version, or again; its result comes first
+            seen[stamp] = self._seen[stamp]
+            self._busy = True
+            return None
+        seen[stamp] = _DONE
+        is_image = claims_image(entry.name) or self._shows_image(entry.path)
+        if not (is_image and self._claim(item)):
             return None
         self._in_work[item.uri] = item, stamp
         return item
@@ -257,9 +246,8 @@ class Folders:
         if self._troubles:
             with self._guard:
                 trouble = self._troubles.get(stamp)
-                if trouble and now >= trouble.at:
-                    trouble.at = now + _BROKEN  # it is in work
-                    return _DUE
+            if trouble and now >= trouble.at:
+                return _DUE
         return _DONE
 
     def _is_of_interest(self, name: str, found: os.stat_result) -> bool:

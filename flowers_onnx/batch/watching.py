@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from flowers_onnx.batch.log import Log
-from flowers_onnx.batch.options import SETTLE, Options
+from flowers_onnx.batch.options import Options
 from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.pipeline import Done
 from flowers_onnx.batch.stop import Stop
@@ -41,20 +41,24 @@ class Watching:
         folders: Sequence[str],
         output: Output,
         log: Log,
+        stop: Stop,
         *,
+        settle: float,
+        at_start: Callable[[], None],
         before_publishing: Callable[[], None],
         on_published: Callable[[Tally], None],
     ) -> None:
-        self._options, self._folders = options, folders
+        self._options, self._folders, self._settle = options, folders, settle
         self._output, self._log = output, log
+        self._at_start = at_start
         self._before_publishing, self._on_published = before_publishing, on_published
-        self._stop = Stop()
+        self._stop = stop
         self._not_before = 0.0
         self._pause = _FIRST_PAUSE
         self._has_told = False
 
     def run(self, classify: Classify, raw: RawFiles) -> bool:
-        """Watch; False where the journal was removed, so that all has to be read once more.
+        """Watch; False where journal or result was removed, so that all has to be read once more.
 
         Raises what ``classify`` does, and ``OutputError`` or ``StorageError`` where at the end
         something can't be written.
@@ -62,32 +66,37 @@ class Watching:
         output, stop = self._output, self._stop
         folders = Folders(
             self._folders,
-            self._options.watch or SETTLE,
+            self._settle,
             stop,
             claim=lambda item: self._options.shard.has(item.uri) and output.claim(item),
             on_raw=raw.note,
             say=lambda text: self._log.say(text, severity="WARNING"),
         )
-        with stop.on_signals():
-            self._log.say(f"watches {', '.join(self._folders)}; SIGTERM or Ctrl-C ends it in order")
-            until = None
-            while not (stop.asked or output.lost):
-                classify(
-                    folders.burst(until),
-                    self._add,
-                    lambda results: folders.settled(results, output.release),
-                )
-                until = None if stop.asked else self._publish()
+        self._log.say(f"watches {', '.join(self._folders)}; SIGTERM or Ctrl-C ends it in order")
+        self._at_start()
+        until = None
+        while not (stop.asked or output.removed):
+            classify(
+                folders.burst(until),
+                self._add,
+                lambda results: folders.settled(results, output.release),
+            )
+            until = None if stop.asked else self._publish()
+        if place := output.removed:
+            text = f"{place} was removed or replaced: what it had is done again"
+            if stop.asked:
+                text += " by the same command"
+                if output.lost and output.unfinished:
+                    raise OutputError(text)
+            self._log.say(text, severity="WARNING")
+            if not stop.asked:
+                return False
             if output.lost:
-                text = f"{self._options.journal} was removed: what it had is done again"
-                if stop.asked and output.unfinished:
-                    raise OutputError(f"{text} by the same command")
-                self._log.say(text, severity="WARNING")
-                return stop.asked
-            self._before_publishing()
-            tally = output.publish()
-            if tally.images:
-                self._on_published(tally)
+                return True
+        self._before_publishing()
+        tally = output.publish()
+        if tally.images:
+            self._on_published(tally)
         return True
 
     def _add(self, row: AnyRow) -> None:
@@ -111,7 +120,7 @@ class Watching:
         Where rows are appended, it is tried until it is done: with others that were added
         meanwhile, these would be in the table twice.
         """
-        while self._output.unfinished and not self._output.lost:
+        while self._output.unfinished and not self._output.removed:
             began = time.monotonic()
             if began < self._not_before:
                 return self._not_before

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from flowers_onnx.atomic import remove_leftovers, replacing
 from flowers_onnx.errors import FlowersError, UsageError
@@ -66,9 +66,13 @@ class Sidecars:
         return {f"sidecars_{name}": getattr(self, name) for name in names}
 
     def __str__(self) -> str:
-        counts = {name.partition("_")[2]: count for name, count in self.counts.items()}
-        told = [f"{count:,} {name}" for name, count in counts.items() if count]
-        return f"sidecars: {', '.join(told) or 'all as they were'}"
+        return self.told(self.counts)
+
+    @staticmethod
+    def told(counts: Mapping[str, int]) -> str:
+        """Some ``counts`` as a text."""
+        parts = [f"{count:,} {name.partition('_')[2]}" for name, count in counts.items() if count]
+        return f"sidecars: {', '.join(parts) or 'all as they were'}"
 
     def failures(self) -> Iterator[str]:
         """A line for each reason, with the first that it held for; each is told once."""

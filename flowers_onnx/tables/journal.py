@@ -94,19 +94,27 @@ class LocalJournal:
         self._earlier = [header_of(each) for each in earlier]
         self._failure: str | None = None
         self.made_with: AnyRow | None = None
-        try:
-            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
-        except OSError as error:
-            raise OutputError(f"can't write to {path}: {error.strerror}") from error
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+        self._open()
+        while self.lost:  # another run has ended since it was opened, and has removed it
             self._file.close()
-            raise UsageError(f"{path} is not a file, and can't be a journal")
-        _lock(self._file.fileno(), path)
+            self._open()
         try:
             self._repair()
         except BaseException:
+            if not os.fstat(self._file.fileno()).st_size:  # no room for the first line
+                self.remove()
             self._file.close()
             raise
+
+    def _open(self) -> None:
+        try:
+            self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115  closed by close()
+        except OSError as error:
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise UsageError(f"{self._path} is not a file, and can't be a journal")
+        _lock(self._file.fileno(), self._path)
 
     @property
     def lost(self) -> bool:

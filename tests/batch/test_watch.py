@@ -25,13 +25,15 @@ from flowers_onnx.batch.output import Output
 from flowers_onnx.batch.shard import Shard
 from flowers_onnx.batch.stop import Stop
 from flowers_onnx.batch.tally import Tally
-from flowers_onnx.batch.watch import Folders, is_unfinished, watched_folders
+from flowers_onnx.batch.unfinished import is_unfinished
+from flowers_onnx.batch.watch import Folders, watched_folders
 from flowers_onnx.batch.watching import Watching
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.exif import Taken
 from flowers_onnx.results import Failure, Query
 from flowers_onnx.sources import RawFiles
 from flowers_onnx.storage.item import Item
+from flowers_onnx.storage.local import version_of
 from flowers_onnx.tables.schema import AnyRow
 
 pytestmark = posix
@@ -82,9 +84,11 @@ class Watch:
 @contextlib.contextmanager
 def watching(*words: str | Path, out: Path, log: Path, settle: float = SETTLE) -> Iterator[Watch]:
     command = [FLOWERS, "batch", *words, "--out", out, "--watch", "--settle", str(settle)]
+    if "--min_confidence" not in command:
+        command += ["--min_confidence", "0"]
     with (
         open(log, "ab") as stderr,
-        subprocess.Popen([*command, "--min_confidence", "0"], stderr=stderr) as process,
+        subprocess.Popen(command, stderr=stderr) as process,
     ):
         try:
             watch = Watch(process, log, out)
@@ -182,7 +186,7 @@ def test_bursts_of_files_half_of_them_slow_each_once(
         assert {row["status"] for row in rows} == {"ok"}
         lines = watch.said().splitlines()
     assert lines[0] == f"flowers: watches {album}, {album}/deep; SIGTERM or Ctrl-C ends it in order"
-    assert lines[-1] == "flowers: ended in order: 200 named, 0 failed"
+    assert lines[-1] == "flowers: ended in order; done in all: 200 named, 0 failed"
     assert all(line.endswith(f"; published to {album}/r.jsonl") for line in lines[1:-1])
     assert json.loads((album / "r.jsonl.run.json").read_text())["counts"]["images"] == 200
     assert not (album / "r.jsonl.journal").exists()
@@ -206,10 +210,75 @@ def test_sidecars_come_with_the_rows(sample: Path, album: Path, tmp_path: Path) 
             shutil.copy(sample, album / name)
         watch.shows("early.jpg", "late.jpg", "locked.jpg")
         watch.says("no sidecar: ")
+        watch.has_published(2)
         assert (album / "late.jpg.xmp").exists()
         assert watch.end() == 0
+        said = watch.said()
     assert (album / "locked.jpg.xmp").read_text() == "no XMP"
-    assert watch.said().count("no sidecar: ") == 1
+    assert said.count("no sidecar: ") == 1
+    assert "done again" not in said
+    first, *_, last = (line for line in said.splitlines() if "sidecars: " in line)
+    assert first == "flowers: sidecars: 1 written"
+    assert last.endswith("2 named, 0 failed; sidecars: 2 written, 1 failed")
+
+
+def test_a_signal_ends_it_while_it_writes_the_first_sidecars(
+    flowers: Run, sample: Path, album: Path, tmp_path: Path
+) -> None:
+    """As at any other moment; the rest of the sidecars is written the next time."""
+    shutil.copy(sample, album / "0.jpg")
+    out = tmp_path / "r.jsonl"
+    assert flowers("batch", album, "--out", out).returncode == 0
+    row = out.read_text()
+    gone = (row.replace("/0.jpg", f"/gone{number}.jpg") for number in range(15_000))
+    out.write_text("".join([row, *gone]))
+    command: list[str | Path] = [FLOWERS, "batch", album, "--out", out, "--watch", "--sidecar"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: process.poll() is not None or (album / "0.jpg.xmp").exists())
+        process.terminate()
+        said = process.communicate(timeout=PATIENCE)[1].decode().splitlines()
+    assert process.returncode == 0
+    assert said[0].startswith("flowers: watches ")
+    assert said[-1].startswith("flowers: ended in order; ")
+
+
+@pytest.mark.parametrize("leaves", [b"", None], ids=["empty", "gone"])
+def test_a_result_that_is_taken_away_is_made_anew(
+    album: Path, tmp_path: Path, pictures: list[bytes], leaves: bytes | None
+) -> None:
+    """With all that it had, not only with what came after."""
+    out, archived = tmp_path / "r.jsonl", tmp_path / "archived.jsonl"
+    with watching(album, out=out, log=tmp_path / "log") as watch:
+        for number in range(2):
+            (album / f"{number}.png").write_bytes(pictures[number])
+        watch.shows("0.png", "1.png")
+        watch.has_published(2)
+        out.rename(archived)
+        if leaves is not None:
+            out.write_bytes(leaves)
+        (album / "2.png").write_bytes(pictures[2])
+        watch.says(f"{out} was removed or replaced: what it had is done again\n")
+        watch.shows("0.png", "1.png", "2.png")
+        out.unlink()
+        assert watch.end() == 0
+        watch.says(f"{out} was removed or replaced: what it had is done again by the same")
+    assert len(archived.read_text().splitlines()) == 2
+
+
+def test_records_say_what_has_no_row(sample: Path, album: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    out = tmp_path / "r.dwc.csv"
+    Image.new("RGB", (64, 64)).save(album / "black.png")
+    words = (album, "--min_confidence", "0.9")
+    with watching(*words, out=out, log=tmp_path / "log") as watch:
+        watch.says(f"1 not known, 0 failed; no row of them published to {out}")
+        shutil.copy(sample, album / "a.jpg")
+        watch.says(f"1 named, 0 failed; published to {out}")
+        assert watch.end() == 0
+        *_, rowless, end = watch.said().splitlines()
+    assert rowless.startswith(f"flowers: failed or not known, and so without a row in {out}: 1;")
+    assert end == "flowers: ended in order; done in all: 1 named, 1 not known, 0 failed"
 
 
 def test_a_kill_loses_nothing(album: Path, tmp_path: Path, pictures: list[bytes]) -> None:
@@ -232,6 +301,52 @@ def test_a_kill_loses_nothing(album: Path, tmp_path: Path, pictures: list[bytes]
         wait_until(lambda: b"last.png" in journal.read_bytes())
         assert watch.end(signal.SIGINT) == 0  # publishes what is done, without a moment of silence
         assert watch.names() == sorted([*names, "last.png"])
+
+
+def test_what_changes_in_a_backlog_is_there_once(
+    sample: Path, album: Path, tmp_path: Path, pictures: list[bytes]
+) -> None:
+    """Written on, replaced, renamed and deleted while others are before it in the queue."""
+    from PIL import Image
+
+    with Image.open(sample) as image:
+        image.resize((3600, 2400)).save(tmp_path / "large.jpg", quality=92, progressive=True)
+    content = (tmp_path / "large.jpg").read_bytes()
+    journal = tmp_path / "r.jsonl.journal"
+    with watching(
+        album, "--threads", "1", "--fetch", "64", out=tmp_path / "r.jsonl", log=tmp_path / "log"
+    ) as watch:
+        for number in range(22):
+            (album / f"{number:02}.jpg").write_bytes(content)
+
+        def waiting() -> list[Path]:
+            done = journal.read_text()
+            return [path for path in sorted(album.iterdir()) if path.as_uri() not in done]
+
+        wait_until(lambda: len(waiting()) < 22)
+        for turn in range(12):  # others come, so that the burst goes on
+            (album / f"new{turn}.png").write_bytes(pictures[turn])
+            for path in waiting() if turn in {0, 6} else []:
+                os.utime(path)
+            time.sleep(0.1)
+        *_, changed, moved, replaced, taken, deleted = waiting()
+        changed.write_bytes(content + b"0")
+        moved.rename(album / "moved.jpg")
+        taken.replace(replaced)
+        deleted.unlink()
+        left = {path.as_uri(): path for path in album.iterdir()}
+
+        def is_done() -> bool:
+            rows = {row["source_uri"]: row for row in watch.rows()} if watch.result.exists() else {}
+            versions = {uri: version_of(path.stat()) for uri, path in left.items()}
+            return versions.items() <= {u: row["source_version"] for u, row in rows.items()}.items()
+
+        wait_until(lambda: watch.process.poll() is not None or is_done())
+        assert watch.end() == 0, watch.said()
+        rows = watch.rows()
+    assert is_done()
+    assert len(rows) == len({row["source_uri"] for row in rows})
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 def test_a_folder_may_vanish_and_return(album: Path, tmp_path: Path, pictures: list[bytes]) -> None:
@@ -323,7 +438,7 @@ def test_a_journal_that_is_removed_is_made_anew(
         album.mkdir()
         (album / "1.png").write_bytes(pictures[1])
         watch.shows("1.png")
-        watch.says("was removed: what it had is done again")
+        watch.says("was removed or replaced: what it had is done again")
         assert watch.end() == 0
 
 
@@ -405,6 +520,39 @@ def test_nothing_counts_of_a_file_that_changes_while_it_is_read(album: Path) -> 
     assert not told
 
 
+def test_an_image_is_in_work_once_at_a_time(album: Path) -> None:
+    """What changes before its result is given again after it, and what failed is, too."""
+    names = ["0.png", "1.png", "2.png"]
+    for name in names:
+        (album / name).write_bytes(b"1")
+    released: list[Item] = []
+    folders = Folders([str(album)], 0.01, Stop(), claim=lambda _item: True, on_raw=print, say=print)
+    given = folders.burst()
+    first = {Path(item.uri).name: item for item in (next(given) for _ in names)}
+    assert sorted(first) == names
+    (album / "1.png").write_bytes(b"22")
+    (album / "2.png").unlink()
+    time.sleep(0.05)
+    (album / "3.png").write_bytes(b"4")
+    assert Path(next(given).uri).name == "3.png"  # looked at later, and taken before
+    (album / "1.png").write_bytes(b"333")
+    assert not list(folders.burst(time.monotonic() + 0.2))
+
+    def settle(item: Item) -> int:
+        """How many results count."""
+        failure = Failure("truncated", "", "", None, "m")
+        return len(list(folders.settled(iter([(item, failure, Taken())]), released.append)))
+
+    assert settle(first["1.png"]) == settle(first["2.png"]) == settle(first["0.png"]) == 0
+    assert released == [first["1.png"], first["2.png"], first["0.png"]]
+    again = [next(folders.burst()) for _ in range(2)]
+    assert sorted((item.size, Path(item.uri).name) for item in again) == [
+        (1, "0.png"),
+        (3, "1.png"),
+    ]
+    assert sum(map(settle, again)) == 1  # the second failure of the same file counts
+
+
 def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
     """A load whose answer was lost may have arrived: with more rows it would be another one."""
     loads: list[list[str]] = []
@@ -429,9 +577,9 @@ def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
     options = Options(
         sources=(), manifest=None, out="", journal=str(tmp_path / "j"), shard=Shard(), fetch=1,
         max_errors=None, retry_errors=False, log_format="json", mix_settings=False, query=Query(),
-        model=None, threads=None, max_pixels=1, watch=0.01, exif=False, sidecar=False,
+        model=None, threads=None, max_pixels=1, settle=0.01, exif=False, sidecar=False,
     )  # fmt: skip
-    photos, published = tmp_path / "photos", list[int]()
+    photos, published, stop = tmp_path / "photos", list[int](), Stop()
     photos.mkdir()
     (photos / "1.png").write_bytes(b"1")
 
@@ -444,14 +592,14 @@ def test_a_table_gets_the_same_rows_again_before_others(tmp_path: Path) -> None:
     def on_published(tally: Tally) -> None:
         published.append(tally.images)
         if len(published) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            stop.ask()
 
     output = Output(Table(), options.journal, by_version=True, retry_errors=False, latest=True)
     with output, pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowers_onnx.batch.watching._FIRST_PAUSE", 0.01)
         watching = Watching(
-            options, [str(photos)], output, Log("json"),
-            before_publishing=lambda: None, on_published=on_published,
+            options, [str(photos)], output, Log("json"), stop, settle=0.01,
+            at_start=lambda: None, before_publishing=lambda: None, on_published=on_published,
         )  # fmt: skip
         assert watching.run(classify, RawFiles())
     first, second = ((photos / name).as_uri() for name in ("1.png", "2.png"))

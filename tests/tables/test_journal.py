@@ -40,6 +40,41 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
         open_journal(str(tmp_path / "j"), "2.0")
 
 
+def test_a_run_that_ends_meanwhile_takes_no_journal_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file may be removed between being opened and being locked by the next one."""
+    path, lock, locked = tmp_path / "j", module._lock, list[int]()
+
+    def lock_late(descriptor: int, name: str) -> None:
+        if not locked:
+            path.unlink()
+        locked.append(descriptor)
+        lock(descriptor, name)
+
+    monkeypatch.setattr(module, "_lock", lock_late)
+    journal = LocalJournal(str(path), "1.0")
+    journal.append({"n": 1})
+    assert len(locked) == 2
+    assert not journal.lost
+    journal.close()
+    assert b'{"n": 1}' in path.read_bytes()
+
+
+def test_a_full_disk_leaves_no_empty_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not even its first line fits."""
+
+    def full(_self: LocalJournal, _record: object) -> None:
+        raise OutputError("no space left")
+
+    monkeypatch.setattr(LocalJournal, "_write", full)
+    with pytest.raises(OutputError, match="no space left"):
+        LocalJournal(str(tmp_path / "j"), "1.0")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fsync(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")

@@ -128,7 +128,7 @@ def batch(
         model=model,
         threads=threads,
         max_pixels=max_pixels,
-        watch=(settle or SETTLE) if watch else None,
+        settle=(settle or SETTLE) if watch else None,
     )
 
     def work() -> int:
