@@ -227,9 +227,12 @@ class _Growing:
             mtime_ns=todo.mtime_ns,
         )
         features = self._tables.features[same.number]
-        if todo.known:  # only its time is another one
+        if todo.known:
             self._keep(row, features, todo.known)
-            self.added.unchanged += 1
+            if todo.known.sha256 == same.sha256:  # only its time is another one
+                self.added.unchanged += 1
+            else:  # a copy of another photo took its place
+                self.added.changed += 1
         elif os.path.lexists(self._path_of(same)):
             self._keep(row, features, None)
             self.added.new += 1

@@ -208,6 +208,21 @@ def test_only_what_is_new_or_changed_is_done(here: Path, flowers: Run, sample: P
     assert by_size["width"] == 100
 
 
+def test_a_copy_over_another_photo_is_a_change(here: Path, flowers: Run, sample: Path) -> None:
+    add = ("similar", "--index", "photos.index", "--add", "album")
+    shutil.copy(here / "album" / "drawn1.png", here / "album" / "drawn0.png")
+    (here / "album" / "drawn2.png").replace(here / "album" / "drawn3.png")
+    os.utime(here / "album" / "drawn3.png", (1, 1))
+    os.utime(here / "album" / "small.jpg", (1, 1))  # this one hasn't changed
+    done = flowers(*add, cwd=here)
+    assert done.stderr == b"flowers: photos.index: 2 changed, 5 unchanged, 8 total\n"
+    done = flowers(*add, cwd=here)
+    assert done.stderr == b"flowers: photos.index: 7 unchanged, 8 total\n"
+    query = ("similar", "album/drawn0.png", "--index", "photos.index", "--format", "jsonl")
+    (record,) = found(flowers(*query, cwd=here))
+    assert (record["similar"][0]["mark"], names(record)[0]) == ("copy", "drawn1.png")
+
+
 def test_an_index_moves_with_its_photos_or_alone(here: Path, flowers: Run) -> None:
     query = ("similar", "--format", "jsonl", "--top_k", "1", "--index")
 
