@@ -24,7 +24,7 @@ from flowers_onnx.index.catalogue import Catalogue, Known
 from flowers_onnx.index.file import Maker, Vector, quantised
 from flowers_onnx.index.index import maker_of, open_tables
 from flowers_onnx.index.photo import Row, row_of
-from flowers_onnx.index.places import Places, absolute
+from flowers_onnx.index.places import Places, absolute, journal_of
 from flowers_onnx.index.writing import Writer
 from flowers_onnx.results import Failure, Prediction
 from flowers_onnx.sources import RegularFile, Stream, Unreadable, open_at_once
@@ -82,11 +82,6 @@ def add_photos(
             journal.remove()
         journal.close()
     return growing.added
-
-
-def journal_of(path: str) -> str:
-    """Where photos are that were added to an index and aren't in it yet."""
-    return os.path.realpath(path) + ".journal"
 
 
 class _ToDo(NamedTuple):

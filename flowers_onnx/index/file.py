@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from flowers_onnx.errors import UsageError, from_os_error
 from flowers_onnx.index.photo import Row, row_of
+from flowers_onnx.index.places import journal_of
 from flowers_onnx.record import ClassId
 
 VERSION = 1
@@ -144,8 +145,7 @@ def read(path: str) -> Tables:
                 _refuse(path, f"has {found.st_size:,} bytes of {header['bytes']:,}")
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
-        hint = f"make it with flowers similar --index {shlex.quote(path)} --add FOLDER"
-        raise UsageError(f"there is no index {path}: {hint}") from error
+        raise UsageError(f"there is no index {path}{_how_to_make(path)}") from error
     except OSError as error:
         raise UsageError(f"can't read the index {path}: {from_os_error(error)}") from error
     count, channels = header["photos"], header["channels"]
@@ -161,6 +161,13 @@ def read(path: str) -> Tables:
         np.frombuffer(content, np.int8, count * channels, features_at).reshape(count, channels),
         content[records_at:],
     )
+
+
+def _how_to_make(path: str) -> str:
+    command = f"flowers similar --index {shlex.quote(path)} --add FOLDER"
+    if os.path.exists(journal := journal_of(path)):
+        return f" yet, but {journal} has photos for it: {command} goes on where it stopped"
+    return f": make it with {command}"
 
 
 def layout(count: int, channels: int) -> tuple[int, int, int, int]:
@@ -189,7 +196,7 @@ def header_line(maker: Maker, count: int, channels: int, size: int, check: int) 
 
 
 def _header(path: str, line: bytes) -> dict[str, Any]:
-    """The header, if all of it is as ``_header_line`` makes it."""
+    """The header, if all of it is as ``header_line`` makes it."""
     if not line.startswith(f'{{"{_NAME}": '.encode()):
         _refuse(path, "is not an index of flowers similar")
     version = line.partition(b": ")[2].partition(b",")[0]

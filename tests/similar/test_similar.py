@@ -359,6 +359,13 @@ def test_a_kill_loses_nothing_that_was_done(flowers: Run, tmp_path: Path) -> Non
             assert f"what is done is kept in {journal}; the same command goes on" in told.decode()
         assert lines_of(journal) > kept + 3
         kept = lines_of(journal)
+    for words in (["album/000.png"], ["album/000.png", "--format", "csv"]):
+        done = flowers("similar", *words, "--index", "i", cwd=killed)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr.decode() == (
+            f"flowers: there is no index i yet, but {journal} has photos for it: "
+            "flowers similar --index i --add FOLDER goes on where it stopped\n"
+        )
     # What is done isn't looked at again: it couldn't be.
     rows = [json.loads(line) for line in journal.read_bytes().splitlines()[2:kept]]
     done_already = [row["row"]["place"] for row in rows]
