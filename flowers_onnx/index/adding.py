@@ -221,6 +221,7 @@ class _Growing:
             size=todo.size,
             mtime_ns=todo.mtime_ns,
         )
+        self._tables.check_vectors(np.array([same.number]))
         features = self._tables.features[same.number]
         if todo.known:
             self._keep(row, features, todo.known)

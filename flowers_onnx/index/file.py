@@ -8,9 +8,10 @@ features    int8 ``[N, C]``      the features, of which only the direction count
 records     text                 a line of JSON for each photo, read when it is shown
 ==========  ===================  ===============================================================
 
-It is mapped into memory, so that opening reads a page and a search the sketches. A row has a
-checksum of its features and its record, and the header one of the rows, so that what is shown is
-what was written; who copies all of it checks all of it.
+It is mapped into memory, so that opening reads the rows and a search the sketches. The header has
+checksums of the rows, which are checked when the file is opened, and of the sketches, when they are
+used first. A row has one of its vectors, checked when they are compared, and one of its record,
+when it is shown. So an answer rests on what was written; who copies all of it checks all of it.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ _HEADER = 4096
 #: Far above any network's; keeps a hostile number from filling the memory.
 _MOST_CHANNELS = 1 << 16
 
-#: ``end`` is where the record ends, from the first one on. ``place`` and ``uri`` are checksums of
-#: these, to find a photo by; ``class`` is the same for photos of one class. The scales make
-#: cosines of products of whole numbers.
+#: ``end`` is where the record ends, from the first one on. ``record`` is its checksum, ``vectors``
+#: that of sketch and features; ``place`` and ``uri`` are those of these, to find a photo by.
+#: ``class`` is the same for photos of one class. The scales make cosines of products of whole
+#: numbers.
 ROW = np.dtype(
     [
         ("end", "<u8"),
-        ("check", "<u4"),
+        ("record", "<u4"),
+        ("vectors", "<u4"),
         ("place", "<u4"),
         ("uri", "<u4"),
         ("class", "<i4"),
@@ -55,7 +58,7 @@ ROW = np.dtype(
         ("scale", "<f4"),
         ("sketch_scale", "<f4"),
         ("known", "i1"),
-        ("spare", "V3"),
+        ("spare", "V7"),
     ]
 )
 
@@ -79,6 +82,7 @@ class Tables:
     maker: Maker
     rows: npt.NDArray[Any]
     sketches: Vector
+    sketches_check: int
     features: Vector
     records: memoryview
 
@@ -91,12 +95,24 @@ class Tables:
             _refuse(self.path, "is damaged")
 
     def record(self, number: int) -> bytes:
-        """The line of a row, if it and the features are as they were written; raises the same."""
+        """The line of a row, if it is as it was written; raises the same."""
         begin = int(self.rows["end"][number - 1]) if number else 0
         record = bytes(self.records[begin : int(self.rows["end"][number])])
-        if checksum(record, self.features[number]) != self.rows["check"][number]:
+        if zlib.crc32(record) != self.rows["record"][number]:
             _refuse(self.path, "is damaged")
         return record
+
+    def check_vectors(self, numbers: npt.NDArray[np.intp]) -> None:
+        """Raise the same if sketch or features of one of them aren't as they were written."""
+        expected = self.rows["vectors"][numbers].tolist()
+        for number, check in zip(numbers.tolist(), expected, strict=True):
+            if checksum(self.sketches[number], self.features[number]) != check:
+                _refuse(self.path, "is damaged")
+
+    def check_sketches(self) -> None:
+        """Raise the same if one of all sketches isn't as it was written."""
+        if zlib.crc32(self.sketches.data) != self.sketches_check:
+            _refuse(self.path, "is damaged")
 
     def class_ids(self) -> dict[int, ClassId]:
         """By their numbers in the rows; raises the same."""
@@ -158,6 +174,7 @@ def read(path: str) -> Tables:
         Maker(header["model"], header["sha256"]),
         rows,
         np.frombuffer(content, np.int8, count * SKETCH, sketches_at).reshape(count, SKETCH),
+        header["sketches"],
         np.frombuffer(content, np.int8, count * channels, features_at).reshape(count, channels),
         content[records_at:],
     )
@@ -177,8 +194,10 @@ def layout(count: int, channels: int) -> tuple[int, int, int, int]:
     return _HEADER, sketches, features, features + count * channels
 
 
-def header_line(maker: Maker, count: int, channels: int, size: int, check: int) -> bytes:
-    """The header of a file of ``size`` bytes, whose rows have the checksum ``check``."""
+def header_line(
+    maker: Maker, count: int, channels: int, size: int, checks: tuple[int, int]
+) -> bytes:
+    """The header of a file of ``size`` bytes; ``checks`` are those of rows and sketches."""
     line = _dumped(
         {
             _NAME: VERSION,
@@ -187,7 +206,8 @@ def header_line(maker: Maker, count: int, channels: int, size: int, check: int) 
             "photos": count,
             "channels": channels,
             "bytes": size,
-            "rows": check,
+            "rows": checks[0],
+            "sketches": checks[1],
         }
     )
     if len(line) >= _HEADER:
@@ -206,15 +226,17 @@ def _header(path: str, line: bytes) -> dict[str, Any]:
         _refuse(path, "is damaged")
     try:
         header = json.loads(line)
-        whole = [header[name] for name in ("photos", "channels", "bytes", "rows")]
-        photos, channels, size, check = whole
+        names = ("photos", "channels", "bytes", "rows", "sketches")
+        photos, channels, size, *checks = whole = [header[name] for name in names]
         sound = (
             all(type(number) is int for number in whole)
             and 0 < channels <= _MOST_CHANNELS
             and photos > 0
             and layout(photos, channels)[-1] < size
             and line
-            == header_line(Maker(header["model"], header["sha256"]), photos, channels, size, check)
+            == header_line(
+                Maker(header["model"], header["sha256"]), photos, channels, size, (*checks,)
+            )
         )
     except (LookupError, TypeError, ValueError, RecursionError, UsageError):
         sound = False
@@ -229,9 +251,9 @@ def _dumped(header: dict[str, Any]) -> bytes:
     return json.dumps({**header, "check": check}, allow_nan=False).encode()
 
 
-def checksum(record: bytes, vector: Vector) -> int:
-    """Of what belongs to one photo."""
-    return zlib.crc32(vector.tobytes(), zlib.crc32(record))
+def checksum(sketch: Vector, features: Vector) -> int:
+    """Of the vectors of one photo."""
+    return zlib.crc32(features.data, zlib.crc32(sketch.data))
 
 
 def _refuse(path: str, reason: str) -> NoReturn:

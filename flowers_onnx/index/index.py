@@ -43,6 +43,7 @@ class Index:
         #: What made the features: a search by those of another model means nothing.
         self.maker: Maker = tables.maker
         self._tables = tables
+        self._sketches_checked = False
         self._places = Places(tables.path)
 
     @classmethod
@@ -114,10 +115,14 @@ class Index:
         unit = exact / (np.linalg.norm(exact) or 1)
         looked_at = max(_CANDIDATES, 4 * most)
         if looked_at < count:
+            if not self._sketches_checked:
+                tables.check_sketches()
+                self._sketches_checked = True
             estimates = _products(tables.sketches, folded(unit)) * tables.rows["sketch_scale"]
             chosen = np.sort(np.argpartition(-estimates, looked_at)[:looked_at])
         else:
             chosen = np.arange(count)
+        tables.check_vectors(chosen)
         likeness = _products(tables.features[chosen], unit) * tables.rows["scale"][chosen]
         ranking = np.argsort(-likeness, kind="stable")[:most]
         values = likeness[ranking].astype(np.float64).round(4).clip(-1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from flowers_onnx import Classifier, UsageError
 from flowers_onnx.index import file
 from flowers_onnx.index.adding import add_photos
-from flowers_onnx.index.file import Maker, quantised, read
+from flowers_onnx.index.file import Maker, layout, quantised, read
 from flowers_onnx.index.photo import Row
 from flowers_onnx.index.writing import Writer
 from flowers_onnx.similar import Index
@@ -203,32 +204,77 @@ def test_what_is_written_is_read_and_copied(
     assert copy.read_bytes() == path.read_bytes()
 
 
-@settings(max_examples=25)
+#: More than are looked at one by one, so that the sketches count.
+MANY = 700
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Floats]:
+    """The file of an index, and its features."""
+    path = tmp_path_factory.mktemp("many") / "i"
+    features = random_features(MANY, 32)
+    make(path, [row_at(number, number % 2) for number in range(MANY)], features)
+    return path.read_bytes(), features
+
+
+def damaged(content: bytes, data: st.DataObject) -> bytes:
+    """Cut off, or with some bytes changed: anywhere, or in the header or one of the tables."""
+    tables = [0, *layout(MANY, 32), len(content)]
+    parts = [st.integers(begin, end - 1) for begin, end in pairwise(tables)]
+    where = data.draw(st.one_of(st.integers(0, len(content) - 1), st.integers(0, 250), *parts))
+    if data.draw(st.booleans(), "cut"):
+        return content[:where]
+    size = data.draw(st.sampled_from([1, 1, 4096, 1 << 20]))
+    there = content[where : where + size]
+    change = data.draw(st.sampled_from([bytes(len(there)), bytes(255 - one for one in there)]))
+    return content[:where] + change + content[where + size :]
+
+
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_is_told_or_does_no_harm(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, many: tuple[bytes, Floats], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("i") / "i"
-    rows = [row_at(number, number % 2) for number in range(4)]
-    features = random_features(4, 8)
-    before = make(path, rows, features).search(features[0])
-    content = bytearray(path.read_bytes())
-    where = data.draw(
-        st.integers(0, len(content) - 1) | st.integers(0, 250) | st.integers(4090, 4400)
-    )
-    if data.draw(st.booleans(), "cut"):
-        del content[where:]
-    else:
-        content[where] ^= data.draw(st.integers(1, 255))
+    content, features = many
     path.write_bytes(content)
+    asked = features[data.draw(st.integers(0, MANY - 1), "asked")]
+    before = Index.open(path).search(asked)
+    changed = damaged(content, data)
+    path.write_bytes(changed)
     try:
-        index = Index.open(path)
-        found = index.search(features[0])
+        found = Index.open(path).search(asked)
     except UsageError as error:
         assert str(error).startswith(str(path))
-        return
-    assert len(content) == path.stat().st_size
-    assert found == before
+    else:
+        assert found == before
+    # Nor does it go on into a file that is made of this one.
+    copy = path.with_name("copy")
+    copy.write_bytes(b"")
+    try:
+        tables = read(str(path))
+        with Writer(str(copy), MAKER, MANY, 32) as writer:
+            writer.copy(tables, np.arange(MANY))
+    except UsageError as error:
+        assert str(error).startswith(str(path))
+    else:
+        assert copy.read_bytes() == content
+
+
+@pytest.mark.parametrize("table", [1, 2])
+def test_lost_vectors_are_told(table: int, many: tuple[bytes, Floats], tmp_path: Path) -> None:
+    """As after a crash of the machine, which leaves zeros where nothing was written yet."""
+    path = tmp_path / "i"
+    content, features = many
+    begin, end = layout(MANY, 32)[table : table + 2]
+    path.write_bytes(content[:begin] + bytes(end - begin) + content[end:])
+    index = Index.open(path)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="is damaged; it won't be overwritten"):
+            index.search(features[5])
+    # Whoever adds what the index has, under another name, takes none of it along.
+    with pytest.raises(UsageError, match="is damaged"):
+        read(str(path)).check_vectors(np.array([5]))
 
 
 def test_the_form_is_pinned(tmp_path: Path) -> None:
@@ -245,14 +291,16 @@ def test_the_form_is_pinned(tmp_path: Path) -> None:
     )
     header = (
         b'{"flowers_index": 1, "model": "model/1", "sha256": "' + b"ab" * 32 + b'", "photos": 1, '
-        b'"channels": 8, "bytes": 4696, "rows": 243303397, "check": 1006183849}'
+        b'"channels": 8, "bytes": 4704, "rows": 2656490726, "sketches": 1838783910, '
+        b'"check": 4025280013}'
     )
     assert content[:4096] == header.ljust(4095) + b"\n"
-    assert content[4096:4136].hex() == (
-        "2801000000000000982063ed7d88672cd1205630000000000000003f8f9bce3b8f9bce3b01000000"
+    assert content[4096:4144].hex() == (
+        "2801000000000000166b7d1b27b57cc77d88672cd1205630000000000000003f8f9bce3b8f9bce3b"
+        "0100000000000000"
     )
-    assert content[4136:4392] == bytes([0, 0x5F, 0x7F]).ljust(256, b"\0")
-    assert content[4392:] == bytes([0, 0xA1, 127, 0, 0, 0, 0, 0]) + record
+    assert content[4144:4400] == bytes([0, 0x5F, 0x7F]).ljust(256, b"\0")
+    assert content[4400:] == bytes([0, 0xA1, 127, 0, 0, 0, 0, 0]) + record
 
 
 def test_folded_products_are_about_those_of_the_features() -> None:
