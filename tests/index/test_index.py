@@ -277,6 +277,18 @@ def test_lost_vectors_are_told(table: int, many: tuple[bytes, Floats], tmp_path:
         read(str(path)).check_vectors(np.array([5]))
 
 
+def test_a_sketch_that_hides_its_photo_is_told(
+    many: tuple[bytes, Floats], tmp_path: Path
+) -> None:
+    path = tmp_path / "i"
+    content, features = many
+    begin = layout(MANY, 32)[1] + 5 * file.SKETCH
+    sketch = bytes(255 - one for one in content[begin : begin + file.SKETCH])  # the opposite
+    path.write_bytes(content[:begin] + sketch + content[begin + file.SKETCH :])
+    with pytest.raises(UsageError, match="is damaged"):
+        Index.open(path).search(features[5])
+
+
 def test_the_form_is_pinned(tmp_path: Path) -> None:
     """A newer program must read what an older one wrote."""
     path = tmp_path / "i"
