@@ -21,8 +21,9 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.file_uris import path_of_file
 from flowers_onnx.index.catalogue import Catalogue, Known
-from flowers_onnx.index.file import Maker, Vector, quantised
-from flowers_onnx.index.index import maker_of, open_tables
+from flowers_onnx.index.file import Vector, quantised
+from flowers_onnx.index.index import open_tables
+from flowers_onnx.index.maker import Maker, maker_of
 from flowers_onnx.index.photo import Row, row_of
 from flowers_onnx.index.places import Places, absolute, journal_of
 from flowers_onnx.index.writing import Writer
@@ -112,9 +113,10 @@ class _Growing:
     def __init__(self, path: str, maker: Maker, journal: LocalJournal) -> None:
         self._path, self._maker, self._journal = path, maker, journal
         self._made_with = asdict(maker)
-        if journal.made_with not in (None, self._made_with):
+        other = journal.made_with or self._made_with
+        if other.get("network") != maker.network:
             raise UsageError(
-                f"{journal_of(path)} has photos by another model, {journal.made_with['id']}: "
+                f"{journal_of(path)} has photos by another model, {other.get('id')}: "
                 "add the rest with that one, or remove the file"
             )
         # Again, now that no other process is at work on it.

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowers_onnx.errors import UsageError, from_os_error
+from flowers_onnx.index.maker import Maker
 from flowers_onnx.index.photo import Row, row_of
 from flowers_onnx.index.places import journal_of
 from flowers_onnx.record import ClassId
@@ -64,14 +65,6 @@ ROW = np.dtype(
 
 Vector = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """The model file that the features come from: its id and the SHA-256 of its bytes."""
-
-    id: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +164,7 @@ def read(path: str) -> Tables:
         _refuse(path, "is damaged")
     return Tables(
         path,
-        Maker(header["model"], header["sha256"]),
+        Maker(header["model"], header["network"]),
         rows,
         np.frombuffer(content, np.int8, count * SKETCH, sketches_at).reshape(count, SKETCH),
         header["sketches"],
@@ -202,7 +195,7 @@ def header_line(
         {
             _NAME: VERSION,
             "model": maker.id,
-            "sha256": maker.sha256,
+            "network": maker.network,
             "photos": count,
             "channels": channels,
             "bytes": size,
@@ -235,7 +228,7 @@ def _header(path: str, line: bytes) -> dict[str, Any]:
             and layout(photos, channels)[-1] < size
             and line
             == header_line(
-                Maker(header["model"], header["sha256"]), photos, channels, size, (*checks,)
+                Maker(header["model"], header["network"]), photos, channels, size, (*checks,)
             )
         )
     except (LookupError, TypeError, ValueError, RecursionError, UsageError):

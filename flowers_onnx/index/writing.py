@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from flowers_onnx.index.file import (
     ROW,
-    Maker,
     Tables,
     Vector,
     checksum,
@@ -20,6 +19,7 @@ from flowers_onnx.index.file import (
     layout,
     quantised,
 )
+from flowers_onnx.index.maker import Maker
 from flowers_onnx.index.photo import Row
 from flowers_onnx.record import ClassId
 

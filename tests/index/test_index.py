@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Sequence
@@ -14,13 +15,17 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import field, number, onnx_file
 
 from flowers_onnx import Classifier, UsageError
 from flowers_onnx.index import file
 from flowers_onnx.index.adding import add_photos
-from flowers_onnx.index.file import Maker, layout, quantised, read
+from flowers_onnx.index.file import layout, quantised, read
+from flowers_onnx.index.maker import Maker, maker_of
 from flowers_onnx.index.photo import Row
 from flowers_onnx.index.writing import Writer
+from flowers_onnx.metadata import ModelInfo, read_info
+from flowers_onnx.onnx_file import find_model, read_properties
 from flowers_onnx.similar import Index
 
 MAKER = Maker("model/1", "ab" * 32)
@@ -117,6 +122,56 @@ def test_the_nearest_of_many_are_found(tmp_path: Path) -> None:
         hits > 0.85 * 5 * 40
     )  # a hard case: all are about as near; tests/bench/similar.py has flowers
     assert len(index.search(features[0], 10**6)) == count
+
+
+def model_of(path: Path, graph: bytes = b"graph", **more: Any) -> Path:
+    """The metadata of the model that ships, less what ``more`` changes; no network to load."""
+    told = read_properties(find_model())
+    path.write_bytes(onnx_file(told | more, graph, opset=field(8, number(2, 17))))
+    return path
+
+
+def test_an_index_is_of_a_network_whatever_else_its_file_says(tmp_path: Path) -> None:
+    told = read_properties(find_model())
+    own = read_info(model_of(tmp_path / "own.onnx"))
+    path = tmp_path / "i"
+    path.write_bytes(b"")
+    with Writer(str(path), maker_of(own), 1, 8) as writer:
+        writer.add(row_at(1), quantised(random_features(1, 8)[0]))
+
+    def other(graph: bytes = b"graph", **more: Any) -> ModelInfo:
+        return read_info(model_of(tmp_path / "other.onnx", graph, **more))
+
+    labels = json.loads(told["labels"])
+    renamed = [{**label, "label": f"a {label['label']}"} for label in labels]
+    for same in (
+        {},
+        {"more": "more"},
+        {"confusion": "[]", "metrics": "{}", "date": "2026-11-26"},
+        {"model_name": "renamed", "model_version": "9"},
+        {"rejection": json.dumps({"method": "m", "threshold": 9})},
+        {"labels": json.dumps(renamed)},
+    ):
+        assert len(Index.open(path, other(b"graph", **same))) == 1
+    rule = {"resize": "center_crop", "crop_fraction": 0.5, "kernel": "bicubic"}
+    for graph, changes in (
+        (b"grapi", {}),
+        (b"graph2", {}),
+        (b"graph", {"preprocess": json.dumps(rule)}),
+        (b"graph", {"input_size": "7"}),
+        (b"graph", {"labels": json.dumps(labels[::-1])}),
+    ):
+        with pytest.raises(UsageError, match=r"i is of another model .*, with another network"):
+            Index.open(path, other(graph, **changes))
+    with pytest.raises(UsageError, match=f"i is of the model {own.id}, not of renamed/9: make"):
+        Index.open(path, other(b"other", model_name="renamed", model_version="9"))
+    for content in (b"", b"\xff" * 9):  # something else is there now
+        Path(own.path).write_bytes(content)
+        with pytest.raises(UsageError, match=r"is of another model|own\.onnx has changed"):
+            Index.open(path, own)
+    Path(own.path).unlink()
+    with pytest.raises(UsageError, match="can't read the model"):
+        Index.open(path, own)
 
 
 def test_photos_of_a_class_come_surest_first(tmp_path: Path) -> None:
@@ -277,9 +332,7 @@ def test_lost_vectors_are_told(table: int, many: tuple[bytes, Floats], tmp_path:
         read(str(path)).check_vectors(np.array([5]))
 
 
-def test_a_sketch_that_hides_its_photo_is_told(
-    many: tuple[bytes, Floats], tmp_path: Path
-) -> None:
+def test_a_sketch_that_hides_its_photo_is_told(many: tuple[bytes, Floats], tmp_path: Path) -> None:
     path = tmp_path / "i"
     content, features = many
     begin = layout(MANY, 32)[1] + 5 * file.SKETCH
@@ -302,9 +355,9 @@ def test_the_form_is_pinned(tmp_path: Path) -> None:
         b'"known": true}\n'
     )
     header = (
-        b'{"flowers_index": 1, "model": "model/1", "sha256": "' + b"ab" * 32 + b'", "photos": 1, '
+        b'{"flowers_index": 1, "model": "model/1", "network": "' + b"ab" * 32 + b'", "photos": 1, '
         b'"channels": 8, "bytes": 4704, "rows": 2656490726, "sketches": 1838783910, '
-        b'"check": 4025280013}'
+        b'"check": 1857436580}'
     )
     assert content[:4096] == header.ljust(4095) + b"\n"
     assert content[4096:4144].hex() == (
