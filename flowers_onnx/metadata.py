@@ -94,7 +94,8 @@ class ModelInfo:
     """The metadata of one model file; ``labels`` are in the order of the network's output.
 
     ``rejection`` and ``prediction_set`` are ``None`` in a file that has no such rule;
-    ``confusion`` is what its evaluation left, as it stands in the file.
+    ``confusion`` is what its evaluation left, as it stands in the file; ``stamp`` changes with the
+    file, whatever else stays: its number in the file system, size and time.
     """
 
     path: str
@@ -109,6 +110,7 @@ class ModelInfo:
     rejection: Rejection | None = None
     prediction_set: SetRule | None = None
     confusion: str | None = field(default=None, repr=False)
+    stamp: tuple[int, int, int] | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:
@@ -143,14 +145,15 @@ class ModelInfo:
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:
     """Read and check the metadata of an ONNX file; raises ``ModelError``."""
     try:
+        found = os.stat(path)  # first, so that it is never newer than what is read
         properties = read_properties(path)
     except OSError as error:
         raise ModelError(f"can't read the model {path}: {error.strerror}") from error
     except ValueError as error:
         raise ModelError(f"{path} is not an ONNX model") from error
     if (schema := properties.get("schema")) != SCHEMA:
-        found = f"metadata schema {schema}" if schema else "no flowers-onnx metadata"
-        raise ModelError(f"{path} has {found}; schema {SCHEMA} is needed (see export/convert.py)")
+        told = f"metadata schema {schema}" if schema else "no flowers-onnx metadata"
+        raise ModelError(f"{path} has {told}; schema {SCHEMA} is needed (see export/convert.py)")
     try:
         return ModelInfo(
             path=os.fspath(path),
@@ -165,6 +168,7 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
             rejection=_rejection(properties),
             prediction_set=_set_rule(properties),
             confusion=properties.get("confusion"),
+            stamp=(found.st_ino, found.st_size, found.st_mtime_ns),
         )
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"the metadata of {path} is broken: {error!r}") from error

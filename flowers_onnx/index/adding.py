@@ -21,10 +21,11 @@ from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import OutputError, UsageError
 from flowers_onnx.file_uris import path_of_file
 from flowers_onnx.index.catalogue import Catalogue, Known
-from flowers_onnx.index.file import Maker, Vector, quantised
-from flowers_onnx.index.index import maker_of, open_tables
+from flowers_onnx.index.file import Vector, quantised
+from flowers_onnx.index.index import open_tables
+from flowers_onnx.index.maker import Maker, maker_of
 from flowers_onnx.index.photo import Row, row_of
-from flowers_onnx.index.places import Places, absolute
+from flowers_onnx.index.places import Places, absolute, journal_of
 from flowers_onnx.index.writing import Writer
 from flowers_onnx.results import Failure, Prediction
 from flowers_onnx.sources import RegularFile, Stream, Unreadable, open_at_once
@@ -84,11 +85,6 @@ def add_photos(
     return growing.added
 
 
-def journal_of(path: str) -> str:
-    """Where photos are that were added to an index and aren't in it yet."""
-    return os.path.realpath(path) + ".journal"
-
-
 class _ToDo(NamedTuple):
     """A photo that is asked for, as it is now; ``known`` is what there is of it so far."""
 
@@ -117,9 +113,10 @@ class _Growing:
     def __init__(self, path: str, maker: Maker, journal: LocalJournal) -> None:
         self._path, self._maker, self._journal = path, maker, journal
         self._made_with = asdict(maker)
-        if journal.made_with not in (None, self._made_with):
+        other = journal.made_with or self._made_with
+        if other.get("network") != maker.network:
             raise UsageError(
-                f"{journal_of(path)} has photos by another model, {journal.made_with['id']}: "
+                f"{journal_of(path)} has photos by another model, {other.get('id')}: "
                 "add the rest with that one, or remove the file"
             )
         # Again, now that no other process is at work on it.
@@ -226,10 +223,14 @@ class _Growing:
             size=todo.size,
             mtime_ns=todo.mtime_ns,
         )
+        self._tables.check_vectors(np.array([same.number]))
         features = self._tables.features[same.number]
-        if todo.known:  # only its time is another one
+        if todo.known:
             self._keep(row, features, todo.known)
-            self.added.unchanged += 1
+            if todo.known.sha256 == same.sha256:  # only its time is another one
+                self.added.unchanged += 1
+            else:  # a copy of another photo took its place
+                self.added.changed += 1
         elif os.path.lexists(self._path_of(same)):
             self._keep(row, features, None)
             self.added.new += 1

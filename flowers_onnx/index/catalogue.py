@@ -10,7 +10,7 @@ from flowers_onnx.index.photo import Row
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A photo that has been done: its version, and the number of its row.
+    """A photo that has been done: its version, its SHA-256 and the number of its row.
 
     Rows of the index count from 0 on, those of the journal from -1 downwards.
     """
@@ -18,6 +18,7 @@ class Known:
     place: str
     uri: str
     version: tuple[int, int]
+    sha256: bytes
     number: int
 
 
@@ -37,10 +38,11 @@ class Catalogue:
         """A row that takes the place of the photo's earlier one, and of that at ``replaces``."""
         if replaces is not None and (old := self._by_place.pop(replaces, None)):
             self._places.pop(old.uri, None)
-        self._by_place[row.place] = Known(row.place, row.uri, row.version, number)
+        digest = bytes.fromhex(row.sha256)
+        self._by_place[row.place] = Known(row.place, row.uri, row.version, digest, number)
         self._places[row.uri] = row.place
         if number >= 0:
-            self._copies[bytes.fromhex(row.sha256)].add(row.place)
+            self._copies[digest].add(row.place)
             self._sizes.add(row.size)
 
     def find(self, place: str, uri: str) -> Known | None:

@@ -8,9 +8,10 @@ features    int8 ``[N, C]``      the features, of which only the direction count
 records     text                 a line of JSON for each photo, read when it is shown
 ==========  ===================  ===============================================================
 
-It is mapped into memory, so that opening reads a page and a search the sketches. A row has a
-checksum of its features and its record, and the header one of the rows, so that what is shown is
-what was written; who copies all of it checks all of it.
+It is mapped into memory, so that opening reads the rows and a search the sketches. The header has
+checksums of the rows, which are checked when the file is opened, and of the sketches, when they are
+used first. A row has one of its vectors, checked when they are compared, and one of its record,
+when it is shown. So an answer rests on what was written; who copies all of it checks all of it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flowers_onnx.errors import UsageError, from_os_error
+from flowers_onnx.index.maker import Maker
 from flowers_onnx.index.photo import Row, row_of
+from flowers_onnx.index.places import journal_of
 from flowers_onnx.record import ClassId
 
 VERSION = 1
@@ -40,13 +43,15 @@ _HEADER = 4096
 #: Far above any network's; keeps a hostile number from filling the memory.
 _MOST_CHANNELS = 1 << 16
 
-#: ``end`` is where the record ends, from the first one on. ``place`` and ``uri`` are checksums of
-#: these, to find a photo by; ``class`` is the same for photos of one class. The scales make
-#: cosines of products of whole numbers.
+#: ``end`` is where the record ends, from the first one on. ``record`` is its checksum, ``vectors``
+#: that of sketch and features; ``place`` and ``uri`` are those of these, to find a photo by.
+#: ``class`` is the same for photos of one class. The scales make cosines of products of whole
+#: numbers.
 ROW = np.dtype(
     [
         ("end", "<u8"),
-        ("check", "<u4"),
+        ("record", "<u4"),
+        ("vectors", "<u4"),
         ("place", "<u4"),
         ("uri", "<u4"),
         ("class", "<i4"),
@@ -54,20 +59,12 @@ ROW = np.dtype(
         ("scale", "<f4"),
         ("sketch_scale", "<f4"),
         ("known", "i1"),
-        ("spare", "V3"),
+        ("spare", "V7"),
     ]
 )
 
 Vector = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """The model file that the features come from: its id and the SHA-256 of its bytes."""
-
-    id: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,7 @@ class Tables:
     maker: Maker
     rows: npt.NDArray[Any]
     sketches: Vector
+    sketches_check: int
     features: Vector
     records: memoryview
 
@@ -90,12 +88,24 @@ class Tables:
             _refuse(self.path, "is damaged")
 
     def record(self, number: int) -> bytes:
-        """The line of a row, if it and the features are as they were written; raises the same."""
+        """The line of a row, if it is as it was written; raises the same."""
         begin = int(self.rows["end"][number - 1]) if number else 0
         record = bytes(self.records[begin : int(self.rows["end"][number])])
-        if checksum(record, self.features[number]) != self.rows["check"][number]:
+        if zlib.crc32(record) != self.rows["record"][number]:
             _refuse(self.path, "is damaged")
         return record
+
+    def check_vectors(self, numbers: npt.NDArray[np.intp]) -> None:
+        """Raise the same if sketch or features of one of them aren't as they were written."""
+        expected = self.rows["vectors"][numbers].tolist()
+        for number, check in zip(numbers.tolist(), expected, strict=True):
+            if checksum(self.sketches[number], self.features[number]) != check:
+                _refuse(self.path, "is damaged")
+
+    def check_sketches(self) -> None:
+        """Raise the same if one of all sketches isn't as it was written."""
+        if zlib.crc32(self.sketches.data) != self.sketches_check:
+            _refuse(self.path, "is damaged")
 
     def class_ids(self) -> dict[int, ClassId]:
         """By their numbers in the rows; raises the same."""
@@ -144,8 +154,7 @@ def read(path: str) -> Tables:
                 _refuse(path, f"has {found.st_size:,} bytes of {header['bytes']:,}")
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
-        hint = f"make it with flowers similar --index {shlex.quote(path)} --add FOLDER"
-        raise UsageError(f"there is no index {path}: {hint}") from error
+        raise UsageError(f"there is no index {path}{_how_to_make(path)}") from error
     except OSError as error:
         raise UsageError(f"can't read the index {path}: {from_os_error(error)}") from error
     count, channels = header["photos"], header["channels"]
@@ -155,12 +164,20 @@ def read(path: str) -> Tables:
         _refuse(path, "is damaged")
     return Tables(
         path,
-        Maker(header["model"], header["sha256"]),
+        Maker(header["model"], header["network"]),
         rows,
         np.frombuffer(content, np.int8, count * SKETCH, sketches_at).reshape(count, SKETCH),
+        header["sketches"],
         np.frombuffer(content, np.int8, count * channels, features_at).reshape(count, channels),
         content[records_at:],
     )
+
+
+def _how_to_make(path: str) -> str:
+    command = f"flowers similar --index {shlex.quote(path)} --add FOLDER"
+    if os.path.exists(journal := journal_of(path)):
+        return f" yet, but {journal} has photos for it: {command} goes on where it stopped"
+    return f": make it with {command}"
 
 
 def layout(count: int, channels: int) -> tuple[int, int, int, int]:
@@ -170,17 +187,20 @@ def layout(count: int, channels: int) -> tuple[int, int, int, int]:
     return _HEADER, sketches, features, features + count * channels
 
 
-def header_line(maker: Maker, count: int, channels: int, size: int, check: int) -> bytes:
-    """The header of a file of ``size`` bytes, whose rows have the checksum ``check``."""
+def header_line(
+    maker: Maker, count: int, channels: int, size: int, checks: tuple[int, int]
+) -> bytes:
+    """The header of a file of ``size`` bytes; ``checks`` are those of rows and sketches."""
     line = _dumped(
         {
             _NAME: VERSION,
             "model": maker.id,
-            "sha256": maker.sha256,
+            "network": maker.network,
             "photos": count,
             "channels": channels,
             "bytes": size,
-            "rows": check,
+            "rows": checks[0],
+            "sketches": checks[1],
         }
     )
     if len(line) >= _HEADER:
@@ -189,7 +209,7 @@ def header_line(maker: Maker, count: int, channels: int, size: int, check: int) 
 
 
 def _header(path: str, line: bytes) -> dict[str, Any]:
-    """The header, if all of it is as ``_header_line`` makes it."""
+    """The header, if all of it is as ``header_line`` makes it."""
     if not line.startswith(f'{{"{_NAME}": '.encode()):
         _refuse(path, "is not an index of flowers similar")
     version = line.partition(b": ")[2].partition(b",")[0]
@@ -199,15 +219,17 @@ def _header(path: str, line: bytes) -> dict[str, Any]:
         _refuse(path, "is damaged")
     try:
         header = json.loads(line)
-        whole = [header[name] for name in ("photos", "channels", "bytes", "rows")]
-        photos, channels, size, check = whole
+        names = ("photos", "channels", "bytes", "rows", "sketches")
+        photos, channels, size, *checks = whole = [header[name] for name in names]
         sound = (
             all(type(number) is int for number in whole)
             and 0 < channels <= _MOST_CHANNELS
             and photos > 0
             and layout(photos, channels)[-1] < size
             and line
-            == header_line(Maker(header["model"], header["sha256"]), photos, channels, size, check)
+            == header_line(
+                Maker(header["model"], header["network"]), photos, channels, size, (*checks,)
+            )
         )
     except (LookupError, TypeError, ValueError, RecursionError, UsageError):
         sound = False
@@ -222,9 +244,9 @@ def _dumped(header: dict[str, Any]) -> bytes:
     return json.dumps({**header, "check": check}, allow_nan=False).encode()
 
 
-def checksum(record: bytes, vector: Vector) -> int:
-    """Of what belongs to one photo."""
-    return zlib.crc32(vector.tobytes(), zlib.crc32(record))
+def checksum(sketch: Vector, features: Vector) -> int:
+    """Of the vectors of one photo."""
+    return zlib.crc32(features.data, zlib.crc32(sketch.data))
 
 
 def _refuse(path: str, reason: str) -> NoReturn:

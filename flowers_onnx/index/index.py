@@ -9,10 +9,10 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from flowers_onnx.environment import model_sha256
 from flowers_onnx.errors import UsageError
 from flowers_onnx.explanation import Embedding
-from flowers_onnx.index.file import Maker, Tables, Vector, folded, quantised, read
+from flowers_onnx.index.file import Tables, Vector, folded, quantised, read
+from flowers_onnx.index.maker import Maker, maker_of
 from flowers_onnx.index.photo import IndexedPhoto, Mark, Neighbour
 from flowers_onnx.index.places import Places, absolute
 from flowers_onnx.metadata import ModelInfo
@@ -43,6 +43,7 @@ class Index:
         #: What made the features: a search by those of another model means nothing.
         self.maker: Maker = tables.maker
         self._tables = tables
+        self._sketches_checked = False
         self._places = Places(tables.path)
 
     @classmethod
@@ -114,10 +115,14 @@ class Index:
         unit = exact / (np.linalg.norm(exact) or 1)
         looked_at = max(_CANDIDATES, 4 * most)
         if looked_at < count:
+            if not self._sketches_checked:
+                tables.check_sketches()
+                self._sketches_checked = True
             estimates = _products(tables.sketches, folded(unit)) * tables.rows["sketch_scale"]
             chosen = np.sort(np.argpartition(-estimates, looked_at)[:looked_at])
         else:
             chosen = np.arange(count)
+        tables.check_vectors(chosen)
         likeness = _products(tables.features[chosen], unit) * tables.rows["scale"][chosen]
         ranking = np.argsort(-likeness, kind="stable")[:most]
         values = likeness[ranking].astype(np.float64).round(4).clip(-1, 1)
@@ -149,19 +154,14 @@ def open_tables(path: str, maker: Maker) -> Tables | None:
 
 def _check(tables: Tables, maker: Maker) -> None:
     own = tables.maker
-    if own != maker:
-        raise UsageError(
-            f"{tables.path} is of the model {own.id} ({own.sha256[:12]}), not of {maker.id} "
-            f"({maker.sha256[:12]}): make another with flowers similar --index NEW --add FOLDER"
-        )
-
-
-def maker_of(info: ModelInfo) -> Maker:
-    """What an index says of the model that its features come from; raises ``UsageError``."""
-    try:
-        return Maker(info.id, model_sha256(info))
-    except OSError as error:  # it was there when it was loaded
-        raise UsageError(f"can't read the model {info.path}: {error.strerror}") from error
+    if own.network == maker.network:
+        return
+    what = f"the model {own.id}, not of {maker.id}"
+    if own.id == maker.id:
+        what = f"another model {own.id}, with another network, preprocessing or classes"
+    raise UsageError(
+        f"{tables.path} is of {what}: make another with flowers similar --index NEW --add FOLDER"
+    )
 
 
 def _mark(photo: IndexedPhoto, likeness: float, sha256: str | None) -> Mark | None:

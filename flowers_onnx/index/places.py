@@ -45,6 +45,11 @@ class Places:
         return os.path.normpath(os.path.join(self._folder, relative))
 
 
+def journal_of(index: str) -> str:
+    """Where photos are that were added to an index and aren't in it yet."""
+    return os.path.realpath(index) + ".journal"
+
+
 def absolute(path: str) -> str:
     """``path`` by the real name of its folder: a link to a photo is a photo of its own."""
     folder, name = os.path.split(os.path.abspath(path))

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from flowers_onnx.index.file import (
     ROW,
-    Maker,
     Tables,
     Vector,
     checksum,
@@ -20,6 +19,7 @@ from flowers_onnx.index.file import (
     layout,
     quantised,
 )
+from flowers_onnx.index.maker import Maker
 from flowers_onnx.index.photo import Row
 from flowers_onnx.record import ClassId
 
@@ -47,6 +47,7 @@ class Writer:
         for file, begin in zip(self._files, layout(count, channels)[1:], strict=True):
             self._begin = file.seek(begin)  # in the end, of the records
         self._end = 0  # of the records, counted from there
+        self._sketches = 0  # their checksum
 
     def __enter__(self) -> Self:
         return self
@@ -55,9 +56,9 @@ class Writer:
         self._open.close()
         if kind is None:
             rows = self._rows.tobytes()
-            size, check = self._begin + self._end, zlib.crc32(rows)
+            size, checks = self._begin + self._end, (zlib.crc32(rows), self._sketches)
             with open(self._path, "r+b") as file:
-                file.write(header_line(self._maker, self._done, self._channels, size, check))
+                file.write(header_line(self._maker, self._done, self._channels, size, checks))
                 file.write(rows)
 
     def add(self, row: Row, vector: Vector) -> None:
@@ -66,18 +67,20 @@ class Writer:
         exact = vector.astype(np.float32)
         norm = float(np.linalg.norm(exact))
         scale = 1 / norm if norm else 0.0
-        sketch = folded(exact * np.float32(scale))
+        exact_sketch = folded(exact * np.float32(scale))
+        sketch = quantised(exact_sketch)
         values = {
-            "check": checksum(record, vector),
+            "record": zlib.crc32(record),
+            "vectors": checksum(sketch, vector),
             "place": zlib.crc32(row.place.encode()),
             "uri": zlib.crc32(row.uri.encode()),
             "class": self._class(row.class_id),
             "confidence": row.confidence,
             "scale": scale,
-            "sketch_scale": float(np.abs(sketch).max(initial=0)) / 127,
+            "sketch_scale": float(np.abs(exact_sketch).max(initial=0)) / 127,
             "known": {None: -1, False: 0, True: 1}[row.known],
         }
-        self._write(quantised(sketch), vector, [record])
+        self._write(sketch, vector, [record])
         for name, value in values.items():
             self._rows[name][self._done] = value
         self._done += 1
@@ -87,6 +90,7 @@ class Writer:
         classes = {number: self._class(found) for number, found in tables.class_ids().items()}
         for begin in range(0, len(numbers), _BLOCK):
             some = numbers[begin : begin + _BLOCK]
+            tables.check_vectors(some)
             records = [tables.record(number) for number in some.tolist()]
             rows = self._rows[self._done : self._done + len(some)]
             rows[:] = tables.rows[some]
@@ -96,7 +100,8 @@ class Writer:
 
     def _write(self, sketches: Vector, features: Vector, records: list[bytes]) -> None:
         sketches_file, features_file, records_file = self._files
-        sketches_file.write(sketches.tobytes())
+        self._sketches = zlib.crc32(written := sketches.tobytes(), self._sketches)
+        sketches_file.write(written)
         features_file.write(features.tobytes())
         records_file.writelines(records)
         ends = self._end + np.cumsum([len(record) for record in records])

@@ -211,7 +211,7 @@ class _Routes:
     async def model(self, request: Request) -> Response:
         await self._authorize(request, "classify")
         facts = self._service.model_facts
-        return _json({**facts, "explainable": self._service.explainable()})
+        return _json({**facts, "explainable": self._service.explainable})
 
     async def livez(self, _request: Request) -> Response:
         return _json({"status": "ok"})

@@ -48,7 +48,7 @@ class Explain:
         if boundary_of(exchange.headers.get("content-type")) is not None:
             detail = "send one photo as the body (image/jpeg, say); forms are for /v1/classify"
             raise Problem(415, "unsupported_media_type", detail)
-        if not service.explainable():
+        if not service.explainable:
             detail = f"{service.classifier.info.id} has no map that would tell why"
             raise Problem(501, "not_explainable", detail)
 
@@ -64,8 +64,7 @@ class Explain:
         """All that takes time, in a slot's thread."""
         classifier = self._service.classifier
         try:
-            with self._loading:  # for all that come at first
-                classifier.explanations(())
+            self._load()
             explanation = classifier.explain(
                 photo,
                 label,
@@ -79,6 +78,17 @@ class Explain:
             raise Problem(400, "bad_request", str(error)) from error
         except ModelError as error:
             logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  it says enough
-            detail = f"{classifier.info.id} isn't there any more; the server's log tells more"
+            detail = (
+                f"the file of {classifier.info.id} is gone, or another than the one that was "
+                "loaded: put it back, or restart the server; its log tells more"
+            )
             raise Problem(501, "not_explainable", detail) from error
         return explanation.to_record()
+
+    def _load(self) -> None:
+        """Load the network that explains, once for all that come at first.
+
+        Raises ``ModelError`` where the model's file is gone or another one; the next photo may do.
+        """
+        with self._loading:
+            self._service.classifier.explanations(())  # of no photos: it begins with the network

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowers_onnx import __version__
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.environment import installation_facts, new_run_id
+from flowers_onnx.errors import ModelError
+from flowers_onnx.explanation import is_explainable
 from flowers_onnx.image_formats import MAX_PIXELS
 from flowers_onnx.machine import allowed_cpus
 from flowers_onnx.serve.admission import Admission
@@ -39,8 +39,10 @@ class Service:
     options: Options
     instance: str
     classifier: Classifier
-    #: Whether /v1/explain can answer; the model's file is read when it is asked for first.
-    explainable: Callable[[], bool]
+    #: What ``/v1/model`` tells.
+    model_facts: dict[str, Any]
+    #: Whether the network has a map that tells why.
+    explainable: bool
     authenticator: Authenticator
     admission: Admission
     ledger: Ledger
@@ -50,11 +52,6 @@ class Service:
     metrics: Metrics
     log: Log
     page: Page
-
-    @cached_property
-    def model_facts(self) -> dict[str, Any]:
-        """What ``/v1/model`` tells."""
-        return installation_facts(self.classifier)
 
     @property
     def traces(self) -> bool:
@@ -76,13 +73,12 @@ def open_service(options: Options) -> Service:
     classifier = Classifier(
         options.model, threads=slots, max_pixels=options.max_pixels or MAX_PIXELS
     )
-
-    @cache
-    def explainable() -> bool:
-        from flowers_onnx.explanation import is_explainable
-
-        return is_explainable(classifier.info)
-
+    try:  # what is told of the model's file is of the one that was loaded a moment ago
+        facts, explainable = installation_facts(classifier), is_explainable(classifier.info)
+    except OSError as error:
+        raise ModelError(
+            f"can't read the model {classifier.info.path}: {error.strerror}"
+        ) from error
     # At four fifths of what it can do, 99 of 100 answers then take three photos' time or less.
     queue = slots + slots // 2 if options.queue is None else options.queue
     admission = Admission(slots, queue, _BODIES * options.max_body)
@@ -103,6 +99,7 @@ def open_service(options: Options) -> Service:
         options,
         instance,
         classifier,
+        facts,
         explainable,
         authenticator,
         admission,

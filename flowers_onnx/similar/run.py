@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.console import say
 from flowers_onnx.errors import UsageError
-from flowers_onnx.index.adding import Added, add_photos, journal_of
+from flowers_onnx.index.adding import Added, add_photos
 from flowers_onnx.index.index import Index
+from flowers_onnx.index.places import journal_of
 from flowers_onnx.machine import share_one_heap
 from flowers_onnx.metadata import read_info
 from flowers_onnx.onnx_file import find_model

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
 from flowers_onnx import Classifier
-from flowers_onnx.index.file import Maker, quantised
+from flowers_onnx.index.file import quantised
+from flowers_onnx.index.maker import Maker
 from flowers_onnx.index.photo import Row
 from flowers_onnx.index.writing import Writer
 from flowers_onnx.photos import Source

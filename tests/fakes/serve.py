@@ -40,7 +40,7 @@ def make_page(classifier: Classifier, **options: Any) -> Page:
     nothing = {"auth": "none", "keeps": False, "traces": False, "keep_exif": False}
     info = classifier.info
     given = {"version": __version__, "model": info.id, "labels": info.labels, **options}
-    usual = {"max_body": 32 << 20, "explains": lambda: True}
+    usual = {"max_body": 32 << 20, "explains": True}
     return Page(**{**nothing, **usual, **given})
 
 

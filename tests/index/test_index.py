@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,17 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import field, number, onnx_file
 
 from flowers_onnx import Classifier, UsageError
 from flowers_onnx.index import file
 from flowers_onnx.index.adding import add_photos
-from flowers_onnx.index.file import Maker, quantised, read
+from flowers_onnx.index.file import layout, quantised, read
+from flowers_onnx.index.maker import Maker, maker_of
 from flowers_onnx.index.photo import Row
 from flowers_onnx.index.writing import Writer
+from flowers_onnx.metadata import ModelInfo, read_info
+from flowers_onnx.onnx_file import find_model, read_properties
 from flowers_onnx.similar import Index
 
 MAKER = Maker("model/1", "ab" * 32)
@@ -118,6 +124,56 @@ def test_the_nearest_of_many_are_found(tmp_path: Path) -> None:
     assert len(index.search(features[0], 10**6)) == count
 
 
+def model_of(path: Path, graph: bytes = b"graph", **more: Any) -> Path:
+    """The metadata of the model that ships, less what ``more`` changes; no network to load."""
+    told = read_properties(find_model())
+    path.write_bytes(onnx_file(told | more, graph, opset=field(8, number(2, 17))))
+    return path
+
+
+def test_an_index_is_of_a_network_whatever_else_its_file_says(tmp_path: Path) -> None:
+    told = read_properties(find_model())
+    own = read_info(model_of(tmp_path / "own.onnx"))
+    path = tmp_path / "i"
+    path.write_bytes(b"")
+    with Writer(str(path), maker_of(own), 1, 8) as writer:
+        writer.add(row_at(1), quantised(random_features(1, 8)[0]))
+
+    def other(graph: bytes = b"graph", **more: Any) -> ModelInfo:
+        return read_info(model_of(tmp_path / "other.onnx", graph, **more))
+
+    labels = json.loads(told["labels"])
+    renamed = [{**label, "label": f"a {label['label']}"} for label in labels]
+    for same in (
+        {},
+        {"more": "more"},
+        {"confusion": "[]", "metrics": "{}", "date": "2026-11-26"},
+        {"model_name": "renamed", "model_version": "9"},
+        {"rejection": json.dumps({"method": "m", "threshold": 9})},
+        {"labels": json.dumps(renamed)},
+    ):
+        assert len(Index.open(path, other(b"graph", **same))) == 1
+    rule = {"resize": "center_crop", "crop_fraction": 0.5, "kernel": "bicubic"}
+    for graph, changes in (
+        (b"grapi", {}),
+        (b"graph2", {}),
+        (b"graph", {"preprocess": json.dumps(rule)}),
+        (b"graph", {"input_size": "7"}),
+        (b"graph", {"labels": json.dumps(labels[::-1])}),
+    ):
+        with pytest.raises(UsageError, match=r"i is of another model .*, with another network"):
+            Index.open(path, other(graph, **changes))
+    with pytest.raises(UsageError, match=f"i is of the model {own.id}, not of renamed/9: make"):
+        Index.open(path, other(b"other", model_name="renamed", model_version="9"))
+    for content in (b"", b"\xff" * 9):  # something else is there now
+        Path(own.path).write_bytes(content)
+        with pytest.raises(UsageError, match=r"is of another model|own\.onnx has changed"):
+            Index.open(path, own)
+    Path(own.path).unlink()
+    with pytest.raises(UsageError, match="can't read the model"):
+        Index.open(path, own)
+
+
 def test_photos_of_a_class_come_surest_first(tmp_path: Path) -> None:
     rows = [
         row_at(0, "a", 0.9, known=False),
@@ -203,32 +259,87 @@ def test_what_is_written_is_read_and_copied(
     assert copy.read_bytes() == path.read_bytes()
 
 
-@settings(max_examples=25)
+#: More than are looked at one by one, so that the sketches count.
+MANY = 700
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Floats]:
+    """The file of an index, and its features."""
+    path = tmp_path_factory.mktemp("many") / "i"
+    features = random_features(MANY, 32)
+    make(path, [row_at(number, number % 2) for number in range(MANY)], features)
+    return path.read_bytes(), features
+
+
+def damaged(content: bytes, data: st.DataObject) -> bytes:
+    """Cut off, or with some bytes changed: anywhere, or in the header or one of the tables."""
+    tables = [0, *layout(MANY, 32), len(content)]
+    parts = [st.integers(begin, end - 1) for begin, end in pairwise(tables)]
+    where = data.draw(st.one_of(st.integers(0, len(content) - 1), st.integers(0, 250), *parts))
+    if data.draw(st.booleans(), "cut"):
+        return content[:where]
+    size = data.draw(st.sampled_from([1, 1, 4096, 1 << 20]))
+    there = content[where : where + size]
+    change = data.draw(st.sampled_from([bytes(len(there)), bytes(255 - one for one in there)]))
+    return content[:where] + change + content[where + size :]
+
+
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_is_told_or_does_no_harm(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, many: tuple[bytes, Floats], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("i") / "i"
-    rows = [row_at(number, number % 2) for number in range(4)]
-    features = random_features(4, 8)
-    before = make(path, rows, features).search(features[0])
-    content = bytearray(path.read_bytes())
-    where = data.draw(
-        st.integers(0, len(content) - 1) | st.integers(0, 250) | st.integers(4090, 4400)
-    )
-    if data.draw(st.booleans(), "cut"):
-        del content[where:]
-    else:
-        content[where] ^= data.draw(st.integers(1, 255))
+    content, features = many
     path.write_bytes(content)
+    asked = features[data.draw(st.integers(0, MANY - 1), "asked")]
+    before = Index.open(path).search(asked)
+    changed = damaged(content, data)
+    path.write_bytes(changed)
     try:
-        index = Index.open(path)
-        found = index.search(features[0])
+        found = Index.open(path).search(asked)
     except UsageError as error:
         assert str(error).startswith(str(path))
-        return
-    assert len(content) == path.stat().st_size
-    assert found == before
+    else:
+        assert found == before
+    # Nor does it go on into a file that is made of this one.
+    copy = path.with_name("copy")
+    copy.write_bytes(b"")
+    try:
+        tables = read(str(path))
+        with Writer(str(copy), MAKER, MANY, 32) as writer:
+            writer.copy(tables, np.arange(MANY))
+    except UsageError as error:
+        assert str(error).startswith(str(path))
+    else:
+        assert copy.read_bytes() == content
+
+
+@pytest.mark.parametrize("table", [1, 2])
+def test_lost_vectors_are_told(table: int, many: tuple[bytes, Floats], tmp_path: Path) -> None:
+    """As after a crash of the machine, which leaves zeros where nothing was written yet."""
+    path = tmp_path / "i"
+    content, features = many
+    begin, end = layout(MANY, 32)[table : table + 2]
+    path.write_bytes(content[:begin] + bytes(end - begin) + content[end:])
+    index = Index.open(path)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="is damaged; it won't be overwritten"):
+            index.search(features[5])
+    # Whoever adds what the index has, under another name, takes none of it along.
+    with pytest.raises(UsageError, match="is damaged"):
+        read(str(path)).check_vectors(np.array([5]))
+
+
+def test_a_sketch_that_hides_its_photo_is_told(many: tuple[bytes, Floats], tmp_path: Path) -> None:
+    path = tmp_path / "i"
+    content, features = many
+    begin = layout(MANY, 32)[1] + 5 * file.SKETCH
+    sketch = bytes(255 - one for one in content[begin : begin + file.SKETCH])  # the opposite
+    path.write_bytes(content[:begin] + sketch + content[begin + file.SKETCH :])
+    with pytest.raises(UsageError, match="is damaged"):
+        Index.open(path).search(features[5])
 
 
 def test_the_form_is_pinned(tmp_path: Path) -> None:
@@ -244,15 +355,17 @@ def test_the_form_is_pinned(tmp_path: Path) -> None:
         b'"known": true}\n'
     )
     header = (
-        b'{"flowers_index": 1, "model": "model/1", "sha256": "' + b"ab" * 32 + b'", "photos": 1, '
-        b'"channels": 8, "bytes": 4696, "rows": 243303397, "check": 1006183849}'
+        b'{"flowers_index": 1, "model": "model/1", "network": "' + b"ab" * 32 + b'", "photos": 1, '
+        b'"channels": 8, "bytes": 4704, "rows": 2656490726, "sketches": 1838783910, '
+        b'"check": 1857436580}'
     )
     assert content[:4096] == header.ljust(4095) + b"\n"
-    assert content[4096:4136].hex() == (
-        "2801000000000000982063ed7d88672cd1205630000000000000003f8f9bce3b8f9bce3b01000000"
+    assert content[4096:4144].hex() == (
+        "2801000000000000166b7d1b27b57cc77d88672cd1205630000000000000003f8f9bce3b8f9bce3b"
+        "0100000000000000"
     )
-    assert content[4136:4392] == bytes([0, 0x5F, 0x7F]).ljust(256, b"\0")
-    assert content[4392:] == bytes([0, 0xA1, 127, 0, 0, 0, 0, 0]) + record
+    assert content[4144:4400] == bytes([0, 0x5F, 0x7F]).ljust(256, b"\0")
+    assert content[4400:] == bytes([0, 0xA1, 127, 0, 0, 0, 0, 0]) + record
 
 
 def test_folded_products_are_about_those_of_the_features() -> None:

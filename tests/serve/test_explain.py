@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -192,14 +193,47 @@ def test_it_tells_that_it_can(server: Server) -> None:
 def test_another_model_in_its_place_is_never_mixed_with_it(
     start_server: StartServer, sample: Path, tmp_path: Path
 ) -> None:
-    model = tmp_path / "model.onnx"
+    model, aside, photo = tmp_path / "model.onnx", tmp_path / "aside", sample.read_bytes()
     content = Path(find_model()).read_bytes()
     model.write_bytes(content)
+    times = (model.stat().st_atime_ns, model.stat().st_mtime_ns)
     server = start_server("--model", model)
-    other = tmp_path / "other.onnx"
-    other.write_bytes(content.replace(b"flowers-lite0", b"flowers-lite1"))
-    other.rename(model)
-    detail = problem(explain(server, sample.read_bytes()), 501, "not_explainable")
-    assert str(tmp_path) not in detail
-    assert server.classify(sample.read_bytes()).json["model"].startswith("flowers-lite0")
+    model.rename(aside)
+
+    def refused() -> None:
+        detail = problem(explain(server, photo), 501, "not_explainable")
+        assert "is gone, or another than the one that was loaded" in detail
+        assert str(tmp_path) not in detail
+        assert server.classify(photo).json["model"].startswith("flowers-lite0")
+        assert server.ask("GET", "/v1/model").json["explainable"] is True
+
+    refused()
+    assert "&quot;scale&quot;: [[" in server.ask("GET", "/").body.decode()  # for later
+    wait_until(lambda: "can't read the model" in server.stderr)
+    middle = len(content) // 2
+    weights = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for other in (
+        content.replace(b"flowers-lite0", b"flowers-lite1"),
+        weights,  # and the same metadata
+        content + b"\x08\x0a",
+        b"",
+    ):
+        new = tmp_path / "new"
+        new.write_bytes(other)
+        os.utime(new, ns=times)
+        new.rename(model)
+        refused()
     wait_until(lambda: "has changed since it was loaded" in server.stderr)
+    aside.rename(model)
+    assert explain(server, photo).status == 200
+
+
+def test_nor_is_one_that_was_written_over_it(
+    start_server: StartServer, sample: Path, tmp_path: Path
+) -> None:
+    model, content = tmp_path / "model.onnx", bytearray(Path(find_model()).read_bytes())
+    model.write_bytes(content)
+    server = start_server("--model", model)
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    problem(explain(server, sample.read_bytes()), 501, "not_explainable")

@@ -450,7 +450,7 @@ def test_a_map_that_cannot_be_had(browser: Chromium, serve: Serve, sample: Path)
 def test_nobody_can_ask_where_there_is_no_map(
     browser: Chromium, serve: Serve, sample: Path, tmp_path: Path
 ) -> None:
-    desk = serve(explains=lambda: False)
+    desk = serve(explains=False)
     tab = browser.open(desk.url, lang="en")
     tab.choose("#files", sample)
     wait_for_answers(tab)

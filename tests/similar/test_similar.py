@@ -208,6 +208,21 @@ def test_only_what_is_new_or_changed_is_done(here: Path, flowers: Run, sample: P
     assert by_size["width"] == 100
 
 
+def test_a_copy_over_another_photo_is_a_change(here: Path, flowers: Run, sample: Path) -> None:
+    add = ("similar", "--index", "photos.index", "--add", "album")
+    shutil.copy(here / "album" / "drawn1.png", here / "album" / "drawn0.png")
+    (here / "album" / "drawn2.png").replace(here / "album" / "drawn3.png")
+    os.utime(here / "album" / "drawn3.png", (1, 1))
+    os.utime(here / "album" / "small.jpg", (1, 1))  # this one hasn't changed
+    done = flowers(*add, cwd=here)
+    assert done.stderr == b"flowers: photos.index: 2 changed, 5 unchanged, 8 total\n"
+    done = flowers(*add, cwd=here)
+    assert done.stderr == b"flowers: photos.index: 7 unchanged, 8 total\n"
+    query = ("similar", "album/drawn0.png", "--index", "photos.index", "--format", "jsonl")
+    (record,) = found(flowers(*query, cwd=here))
+    assert (record["similar"][0]["mark"], names(record)[0]) == ("copy", "drawn1.png")
+
+
 def test_an_index_moves_with_its_photos_or_alone(here: Path, flowers: Run) -> None:
     query = ("similar", "--format", "jsonl", "--top_k", "1", "--index")
 
@@ -344,6 +359,13 @@ def test_a_kill_loses_nothing_that_was_done(flowers: Run, tmp_path: Path) -> Non
             assert f"what is done is kept in {journal}; the same command goes on" in told.decode()
         assert lines_of(journal) > kept + 3
         kept = lines_of(journal)
+    for words in (["album/000.png"], ["album/000.png", "--format", "csv"]):
+        done = flowers("similar", *words, "--index", "i", cwd=killed)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr.decode() == (
+            f"flowers: there is no index i yet, but {journal} has photos for it: "
+            "flowers similar --index i --add FOLDER goes on where it stopped\n"
+        )
     # What is done isn't looked at again: it couldn't be.
     rows = [json.loads(line) for line in journal.read_bytes().splitlines()[2:kept]]
     done_already = [row["row"]["place"] for row in rows]
@@ -436,28 +458,49 @@ def test_what_is_no_whole_index_is_refused_and_stays(kind: str, here: Path, flow
     assert sorted(os.listdir(here)) == ["album", "photos.index"]
 
 
-def test_an_index_is_of_one_model(here: Path, flowers: Run) -> None:
+#: A property more, and a word more in the graph: a message that is given twice is merged.
+MORE = field(14, field(1, b"a") + field(2, b"b"))
+OTHER_GRAPH = field(7, field(10, b"other"))
+
+
+def test_an_index_is_of_one_network(here: Path, flowers: Run) -> None:
     other = here.parent / "other.onnx"
-    # The same network and id, but another file.
-    other.write_bytes(Path(find_model()).read_bytes() + field(14, field(1, b"a") + field(2, b"b")))
-    shipped = hashlib.sha256(Path(find_model()).read_bytes()).hexdigest()[:12]
+    content = Path(find_model()).read_bytes()
+    other.write_bytes(content + OTHER_GRAPH)
     before = (here / "photos.index").read_bytes()
     draw(here / "album" / "new.png", 8)
-    for words in (["album/dahlia.jpg"], ["--add", "album"]):
-        index = ("--index", "photos.index")
-        done = flowers("similar", *words, *index, "--model", other, cwd=here)
+    uses = (
+        ["similar", "album/dahlia.jpg", "--format", "jsonl"],
+        ["compare", "rose", "barbeton daisy", "--format", "json"],
+        ["similar", "--add", "album"],
+    )
+    index = ("--index", "photos.index", "--model", other)
+    for words in uses:
+        done = flowers(*words, *index, cwd=here)
         assert (done.returncode, done.stdout) == (2, b"")
-        said = f"photos.index is of the model flowers-lite0/1.1-int8 ({shipped}), not of"
-        assert said in done.stderr.decode()
-        assert done.stderr.endswith(b"make another with flowers similar --index NEW --add FOLDER\n")
+        assert done.stderr == (
+            b"flowers: photos.index is of another model flowers-lite0/1.1-int8, with another "
+            b"network, preprocessing or classes: make another with flowers similar --index NEW "
+            b"--add FOLDER\n"
+        )
     assert (here / "photos.index").read_bytes() == before
     assert sorted(os.listdir(here)) == ["album", "photos.index"]
+    # Whatever else is in its file.
+    other.write_bytes(content.replace(b"1.1-int8", b"9.9-int8") + MORE)
+    for words in uses:
+        done = flowers(*words, *index, cwd=here)
+        assert done.returncode == 0, done.stderr
+    assert done.stderr == b"flowers: photos.index: 1 new, 8 unchanged, 9 total\n"
+    assert flowers("similar", "--index", "photos.index", "--add", "album", cwd=here).stderr == (
+        b"flowers: photos.index: 9 unchanged, 9 total\n"
+    )
 
 
 @posix
 def test_an_unfinished_run_is_of_one_model(flowers: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
-    other.write_bytes(Path(find_model()).read_bytes() + field(14, field(1, b"a") + field(2, b"b")))
+    content = Path(find_model()).read_bytes()
+    other.write_bytes(content + OTHER_GRAPH)
     album_of(tmp_path / "album", 20)
     killed = False
     while not killed:
@@ -473,7 +516,8 @@ def test_an_unfinished_run_is_of_one_model(flowers: Run, tmp_path: Path) -> None
     assert (tmp_path / "i.journal").read_bytes().startswith(before.rpartition(b"\n")[0])
     # A photo that has changed since then is done again, and is in the index once.
     draw(tmp_path / "album" / "000.png", 0, size=70)
-    done = flowers("similar", "--index", "i", "--add", "album")
+    other.write_bytes(content.replace(b"1.1-int8", b"9.9-int8") + MORE)
+    done = flowers("similar", "--index", "i", "--add", "album", "--model", other)
     assert done.returncode == 0
     assert b" 1 changed, " in done.stderr
     index = Index.open(tmp_path / "i")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 from string import Template
@@ -38,8 +38,8 @@ class Page:
     ``auth`` is ``keys``, ``iam`` or ``none``: a field for the key is there only if one is wanted.
     ``keeps`` (photos), ``traces`` (answers) and ``keep_exif`` are what the page says is kept;
     ``max_body`` (bytes) is told before anything is sent; ``labels`` are what the model knows, and
-    ``rejects`` says whether it tells a photo that shows none of them; ``explains``, asked when
-    somebody wants the page, whether it can tell why.
+    ``rejects`` says whether it tells a photo that shows none of them, ``explains`` whether it can
+    tell why.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Page:
         version: str,
         model: str,
         labels: Sequence[Label],
-        explains: Callable[[], bool],
+        explains: bool,
         rejects: bool = False,
     ) -> None:
         self._auth, self._max_body, self._labels = auth, max_body, labels
@@ -110,7 +110,7 @@ class Page:
             "maxBody": self._max_body,
             "size": _size(self._max_body),
             "count": len(self._labels),
-            "scale": heat.ANCHORS if self._explains() else None,
+            "scale": heat.ANCHORS if self._explains else None,
             "words": SCRIPT[lang],
         }
         return json.dumps(data, ensure_ascii=False, allow_nan=False)
