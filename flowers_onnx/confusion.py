@@ -57,7 +57,7 @@ def dumps(sets: Iterable[Confusions]) -> str:
         }
         for one in sets
     ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str, classes: int) -> tuple[Confusions, ...]:
