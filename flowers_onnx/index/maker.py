@@ -39,7 +39,7 @@ def maker_of(info: ModelInfo) -> Maker:
 
 def _network_of(info: ModelInfo) -> str:
     ids = [label.class_id for label in info.labels]
-    digest = hashlib.sha256(json.dumps([asdict(info.preprocess), ids]).encode())
+    digest = hashlib.sha256(json.dumps([asdict(info.preprocess), ids], allow_nan=False).encode())
     with open(info.path, "rb") as file:
         for number, is_bytes, length in fields(file, os.fstat(file.fileno()).st_size):
             if is_bytes and number in _NETWORK:
