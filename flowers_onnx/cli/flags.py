@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from flowers_onnx.cli.command import Check, Flag
@@ -73,6 +74,12 @@ def share(flag: str, text: str) -> float:
     return number
 
 
+def read_stdin_once(words: Sequence[str]) -> None:
+    """Raise ``UsageError`` where ``words`` name standard input twice."""
+    if words.count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+
+
 def new_file(flag: str, text: str) -> str:
     """The name of a file here, to be written; - is standard output."""
     from flowers_onnx.file_uris import is_file_uri, path_of_file
@@ -123,3 +130,16 @@ Keys = Annotated[
 ]
 FORMS = ("text", "json", "jsonl", "csv")
 Format = Annotated[str, Flag("F", "text, json, jsonl or csv (text)", choice(*FORMS))]
+#: The same where the name of a file decides, and that file.
+FormatOfOut = Annotated[
+    str | None,
+    Flag(
+        "F",
+        "text, json, jsonl or csv (what the name of --out ends in, else text)",
+        choice(*FORMS),
+    ),
+]
+Results = Annotated[
+    str | None,
+    Flag("FILE", "write the results to FILE, all at once when done (standard output)", new_file),
+]

@@ -15,7 +15,7 @@ from flowers_onnx.compare.comparison import Comparison, Told
 from flowers_onnx.compare.drawings import bar, dot, dots
 from flowers_onnx.compare.pictures import Pictures, Shown
 from flowers_onnx.compare.subject import EXAMPLES, Subject
-from flowers_onnx.compare.texts import TEXTS, page_lang
+from flowers_onnx.compare.texts import TEXTS
 from flowers_onnx.confusion import ELSEWHERE, VALIDATION
 from flowers_onnx.metadata import Label
 from flowers_onnx.results import Prediction
@@ -33,12 +33,12 @@ class Page:
 
     def __init__(self, comparison: Comparison, lang: str, pictures: Pictures) -> None:
         self._comparison, self._lang, self._pictures = comparison, lang, pictures
-        self._words = Words(page_lang(lang), TEXTS[page_lang(lang)])
+        self._words = Words.around(lang, TEXTS)
         self._labels = [comparison.label(side) for side in comparison.sides]
 
     def parts(self) -> Iterator[str]:
         """The page from its first character to its last."""
-        head, tail = assets.read(__package__, "compare.html").split("$sides")
+        head, tail = assets.page(__package__, "compare.html").split("$sides")
         css = assets.style(__package__, "compare.css")
         values = {
             **self._words.all(),

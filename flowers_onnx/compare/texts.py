@@ -153,8 +153,3 @@ TEXTS: dict[str, dict[str, str]] = {
         "model": "Modelo: {model}",
     },
 }
-
-
-def page_lang(lang: str) -> str:
-    """The language of the words around names in ``lang``: English around Latin ones."""
-    return lang if lang in TEXTS else "en"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flowers_onnx import __version__
 from flowers_onnx.explain.photos import SIDE, Explained
-from flowers_onnx.explain.texts import TEXTS, page_lang
+from flowers_onnx.explain.texts import TEXTS
 from flowers_onnx.metadata import ModelInfo
 from flowers_onnx.photos import display_path
 from flowers_onnx.results import Candidate, Failure
@@ -26,11 +26,11 @@ class Page:
 
     def __init__(self, info: ModelInfo, lang: str) -> None:
         self._info = info
-        self._words = Words(page_lang(lang), TEXTS[page_lang(lang)])
+        self._words = Words.around(lang, TEXTS)
 
     def parts(self, photos: Iterable[Explained | Failure]) -> Iterator[str]:
         """The page from its first character to its last."""
-        head, tail = assets.read(__package__, "explain.html").split("$photos")
+        head, tail = assets.page(__package__, "explain.html").split("$photos")
         css = heat.style() + assets.style(__package__, "explain.css")
         values = {
             **self._words.all(),

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from flowers_onnx.explain.photos import SIDE, Explained
-from flowers_onnx.explain.texts import TEXTS, page_lang
+from flowers_onnx.explain.texts import TEXTS
 from flowers_onnx.results import Candidate
 from flowers_onnx.web.heat import colours, heated
 from flowers_onnx.web.words import Words
@@ -37,7 +37,7 @@ def draw(photo: Explained, lang: str, classes: int) -> Image.Image:
     paper.paste(Image.fromarray(photo.pixels), (_GAP, _GAP))
     paper.paste(heated(photo.pixels, photo.explanation.heat.cells), (SIDE + 2 * _GAP, _GAP))
     column = _Column(paper, 2 * SIDE + 3 * _GAP, _GAP)
-    _write_names(column, photo, Words(page_lang(lang), TEXTS[page_lang(lang)]), classes)
+    _write_names(column, photo, Words.around(lang, TEXTS), classes)
     return paper
 
 

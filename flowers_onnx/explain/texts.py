@@ -41,8 +41,3 @@ TEXTS: dict[str, dict[str, str]] = {
         "failed": "Sin explicar",
     },
 }
-
-
-def page_lang(lang: str) -> str:
-    """The language of the words around names in ``lang``: English around Latin ones."""
-    return lang if lang in TEXTS else "en"

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from flowers_onnx.record import ClassId
 from flowers_onnx.storage.uris import file_uri
@@ -60,18 +60,7 @@ class Neighbour:
 
 
 #: The fields of a row: those of the photo, but for its path, which depends on where the index is.
-_FIELDS = {
-    "sha256": str,
-    "size": int,
-    "mtime_ns": int,
-    "width": int,
-    "height": int,
-    "label": str,
-    "scientific_name": str | None,
-    "class_id": int | str,
-    "confidence": float,
-    "known": bool | None,
-}
+_FIELDS = {name: kind for name, kind in get_type_hints(IndexedPhoto).items() if name != "path"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from collections import Counter
+from functools import cached_property
 from typing import NamedTuple
 
-from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+from PIL import Image
 
 from flowers_onnx.classifier import Classifier
 from flowers_onnx.errors import FlowersError
@@ -15,6 +14,7 @@ from flowers_onnx.explanation import is_explainable
 from flowers_onnx.photos import Source
 from flowers_onnx.results import Prediction
 from flowers_onnx.web.heat import heat_rgba, hottest
+from flowers_onnx.web.images import data_url
 
 #: Side in pixels. The browser makes it as large as the photo; more than cells, so that it looks
 #: smooth, and as few as that, for a thousand photos have a thousand.
@@ -38,6 +38,10 @@ class Maps:
         self._classifier = Classifier(model)
         self._id = self._classifier.info.id
 
+    @cached_property
+    def _is_explainable(self) -> bool:
+        return is_explainable(self._classifier.info)
+
     @property
     def edge(self) -> float:
         """What of a photo's middle square isn't seen at each side, as a share of its side."""
@@ -45,11 +49,11 @@ class Maps:
 
     def can_explain(self, models: Counter[str]) -> bool:
         """Whether there can be maps for any of the results of these models."""
-        return self._id in models and is_explainable(self._classifier.info)
+        return self._id in models and self._is_explainable
 
     def trouble(self, models: Counter[str]) -> str | None:
         """Why there will be no maps, or not for all, in a line."""
-        if not is_explainable(self._classifier.info):
+        if not self._is_explainable:
             return f"no maps: {self._id} has none that would tell why"
         if others := sorted(models.keys() - {self._id}):
             count = sum(models[name] for name in others)
@@ -67,8 +71,6 @@ class Maps:
         if found.prediction.sha256 != sha256:
             return None
         cells = found.heat.cells
-        file = io.BytesIO()
         picture = Image.fromarray(heat_rgba(cells, (_SIDE, _SIDE)))
-        picture.save(file, "WEBP", lossless=True, quality=100, method=6)
-        url = f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"
+        url = data_url(picture, lossless=True, quality=100, method=6)
         return Map(url, hottest(cells))

@@ -53,7 +53,7 @@ class Page:
 
     def parts(self, thumbnails: Thumbnails) -> Iterator[str]:
         """The page from its first character to its last."""
-        head, tail = assets.read(__package__, "report.html").split("$groups")
+        head, tail = assets.page(__package__, "report.html").split("$groups")
         values = self._values()
         yield Template(head).substitute(values)
         yield from self._photo_groups(thumbnails)
@@ -192,7 +192,7 @@ class Page:
                 'loading="lazy" decoding="async">'
             )
             if thumbnail.map:
-                place = safe(words.texts["why_places"].split("|")[thumbnail.map.place])
+                place = words.text("why_place", place=heat.PLACES[words.lang][thumbnail.map.place])
                 picture += f'<img class="heat" src="{thumbnail.map.url}" alt="{place}">'
                 tick = f'<label class="why"><input type="checkbox">{words.text("why")}</label>'
         else:

@@ -52,11 +52,7 @@ TEXTS: dict[str, dict[str, str]] = {
             "What is marked in a photo spoke for its name, the brighter the more. It shows what "
             "the model went by, not whether it is right."
         ),
-        "why_places": (
-            "mostly the upper left|mostly the upper middle|mostly the upper right|mostly the left"
-            "|mostly the middle|mostly the right|mostly the lower left|mostly the lower middle"
-            "|mostly the lower right"
-        ),
+        "why_place": "mostly the {place}",
     },
     "es": {
         "title": "Flores de {name}",
@@ -108,12 +104,7 @@ TEXTS: dict[str, dict[str, str]] = {
             "Lo marcado en una foto habló a favor de su nombre, más cuanto más claro. Muestra en "
             "qué se fijó el modelo, no si acierta."
         ),
-        "why_places": (
-            "sobre todo arriba a la izquierda|sobre todo arriba en el centro"
-            "|sobre todo arriba a la derecha|sobre todo la izquierda|sobre todo el centro"
-            "|sobre todo la derecha|sobre todo abajo a la izquierda"
-            "|sobre todo abajo en el centro|sobre todo abajo a la derecha"
-        ),
+        "why_place": "sobre todo {place}",
     },
 }
 

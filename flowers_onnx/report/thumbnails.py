@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from PIL import Image, WebPImagePlugin  # noqa: F401  naming the plugin spares loading them all
+from PIL import Image
 
 from flowers_onnx.concurrency import map_ordered
 from flowers_onnx.image_formats import MAX_PIXELS
@@ -22,6 +20,7 @@ from flowers_onnx.sources import RegularFile, Unreadable
 from flowers_onnx.storage.images import read_image
 from flowers_onnx.storage.item import Item
 from flowers_onnx.storage.uris import path_in_text, scheme_of, split
+from flowers_onnx.web.images import url_of, webp
 
 if TYPE_CHECKING:  # a model is loaded only where somebody wants to know
     from flowers_onnx.report.maps import Map, Maps
@@ -73,9 +72,9 @@ class _Maker:
             return Thumbnail(lack="gone")
         if result.sha256 not in (None, photo.sha256):
             return Thumbnail(lack="changed")
-        data = b64encode(_encoded(photo.decoded.pixels)).decode()
+        url = url_of(_encoded(photo.decoded.pixels))
         found = source and self._maps and self._maps.of(source, result, photo.sha256)
-        return Thumbnail(f"data:image/webp;base64,{data}", map=found or None)
+        return Thumbnail(url, map=found or None)
 
     def _source(self, name: str) -> str | bytes | None:
         """A path, or the bytes of an object in a bucket; None if there is nothing to read."""
@@ -101,8 +100,7 @@ def _encoded(pixels: Pixels) -> bytes:
     """WebP of at most ``_MOST_BYTES``, unless even the lowest quality takes more."""
     image = Image.fromarray(pixels)
     for quality in _QUALITIES:
-        file = io.BytesIO()
-        image.save(file, "WEBP", quality=quality)
-        if file.tell() <= _MOST_BYTES:
+        content = webp(image, quality=quality)
+        if len(content) <= _MOST_BYTES:
             break
-    return file.getvalue()
+    return content

@@ -13,6 +13,11 @@ def read(package: str, name: str) -> str:
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
+def page(package: str, name: str) -> str:
+    """A page that is a file, behind the head that all of these have."""
+    return read(__package__, "head.html") + read(package, name)
+
+
 def style(package: str, name: str) -> str:
     """A page's style, behind the one that all pages begin with."""
     return read(__package__, "base.css") + read(package, name)

@@ -56,6 +56,20 @@ def colours() -> npt.NDArray[np.uint8]:
     return made.round().astype(np.uint8)
 
 
+#: What ``hottest`` counts, in words.
+PLACES = {
+    "en": (
+        *("upper left", "upper middle", "upper right", "left", "middle", "right"),
+        *("lower left", "lower middle", "lower right"),
+    ),
+    "es": (
+        *("arriba a la izquierda", "arriba en el centro", "arriba a la derecha"),
+        *("la izquierda", "el centro", "la derecha"),
+        *("abajo a la izquierda", "abajo en el centro", "abajo a la derecha"),
+    ),
+}
+
+
 def hottest(cells: npt.NDArray[np.float32]) -> int:
     """Which of nine places of a photo, row by row, has most of what speaks for a class.
 

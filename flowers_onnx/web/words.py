@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Self
 
 from flowers_onnx.figures import percent
 
@@ -15,6 +16,12 @@ class Words:
 
     lang: str
     texts: Mapping[str, str]
+
+    @classmethod
+    def around(cls, lang: str, texts: Mapping[str, Mapping[str, str]]) -> Self:
+        """Those around names in ``lang``: English around Latin ones."""
+        chosen = lang if lang in texts else "en"
+        return cls(chosen, texts[chosen])
 
     def all(self) -> dict[str, str]:
         """Every text as it is, with its ``{name}`` fields."""

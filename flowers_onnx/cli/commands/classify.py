@@ -28,24 +28,10 @@ def classify(
             flags.count(),
         ),
     ] = None,
-    format: Annotated[
-        str | None,
-        Flag(
-            "F",
-            "text, json, jsonl or csv (what the name of --out ends in, else text)",
-            flags.choice(*flags.FORMS),
-        ),
-    ] = None,
+    format: flags.FormatOfOut = None,
     lang: flags.Lang = "en",
     min_confidence: flags.MinConfidence = None,
-    out: Annotated[
-        str | None,
-        Flag(
-            "FILE",
-            "write the results to FILE, all at once when done (standard output)",
-            flags.new_file,
-        ),
-    ] = None,
+    out: flags.Results = None,
     model: flags.Model = None,
     threads: flags.Threads = None,
     max_pixels: flags.MaxPixels = MAX_PIXELS,
@@ -66,8 +52,7 @@ def classify(
     """
     if not paths:
         raise UsageError("classify needs a PATH: a file, a folder, a pattern or -")
-    if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read only once")
+    flags.read_stdin_once(paths)
     tables = (".parquet", ".sqlite", ".dwc.csv")
     if format is None and out is not None and out.lower().endswith(tables):
         raise UsageError(

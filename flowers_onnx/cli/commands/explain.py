@@ -47,8 +47,7 @@ def explain(
     """
     if not paths:
         raise UsageError("explain needs a PHOTO: a file, a folder, a pattern or -")
-    if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read only once")
+    flags.read_stdin_once(paths)
     if out is None or out == "-":
         raise UsageError("explain needs --out: why.png, a folder, why.html or why.jsonl")
     from flowers_onnx.explain.options import Options, form_of

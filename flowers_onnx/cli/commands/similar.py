@@ -23,23 +23,9 @@ def similar(
     top_k: Annotated[
         int | None, Flag("N", "photos that are given for each PHOTO (5)", flags.count())
     ] = None,
-    format: Annotated[
-        str | None,
-        Flag(
-            "F",
-            "text, json, jsonl or csv (what the name of --out ends in, else text)",
-            flags.choice(*flags.FORMS),
-        ),
-    ] = None,
+    format: flags.FormatOfOut = None,
     lang: flags.Lang = "en",
-    out: Annotated[
-        str | None,
-        Flag(
-            "FILE",
-            "write the results to FILE, all at once when done (standard output)",
-            flags.new_file,
-        ),
-    ] = None,
+    out: flags.Results = None,
     model: flags.Model = None,
     threads: flags.Threads = None,
     max_pixels: flags.MaxPixels = MAX_PIXELS,
@@ -70,8 +56,7 @@ def similar(
         raise UsageError("--add takes files and folders, not standard input (-)")
     if add and (top_k, format, out) != (None, None, None):
         raise UsageError("--add finds nothing: no --top_k, --format or --out beside it")
-    if paths.count("-") > 1:
-        raise UsageError("standard input (-) can be read only once")
+    flags.read_stdin_once(paths)
     if out is not None and os.path.realpath(out) == os.path.realpath(index):
         raise UsageError(f"--out {out} would overwrite the index")
     options = Options(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowers_onnx.web.heat import PLACES
+
 #: In the HTML; ``{name}`` is filled in by ``page``.
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -147,10 +149,7 @@ SCRIPT: dict[str, dict[str, str]] = {
         ),
         "spoke_where": "What spoke for {label}: mostly the {where} of the photo.",
         "nothing_spoke": "Nothing in the photo spoke for {label}.",
-        "places": (
-            "upper left|upper middle|upper right|left|middle|right"
-            "|lower left|lower middle|lower right"
-        ),
+        "places": "|".join(PLACES["en"]),
         "progress": "{done} of {all}",
         "all_done": "{all} in all",
         "some_failed": "{all} in all, {failed} without an answer",
@@ -198,10 +197,7 @@ SCRIPT: dict[str, dict[str, str]] = {
         ),
         "spoke_where": "Lo que habló a favor de {label}: sobre todo {where} de la foto.",
         "nothing_spoke": "Nada en la foto habló a favor de {label}.",
-        "places": (
-            "arriba a la izquierda|arriba en el centro|arriba a la derecha|la izquierda|el centro"
-            "|la derecha|abajo a la izquierda|abajo en el centro|abajo a la derecha"
-        ),
+        "places": "|".join(PLACES["es"]),
         "progress": "{done} de {all}",
         "all_done": "{all} en total",
         "some_failed": "{all} en total, {failed} sin respuesta",
